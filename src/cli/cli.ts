@@ -6,6 +6,8 @@ import type { World } from './world.ts'
 export interface Cli {
   readonly world: World
   readonly program: Command
+  /** The words after `--`; undefined without it. Only `share` takes them. */
+  readonly rest: readonly string[] | undefined
   /** `usage` is the name with its arguments, as commander reads them: `ping <peer>`. */
   add(parent: Command, usage: string, summary: string, examples: readonly string[]): Command
   /** Wraps a command's action, which may return an exit code other than 0. */

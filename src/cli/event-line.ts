@@ -1,7 +1,7 @@
 /** Events of a gateway as lines for people. Pure. */
 import type { GatewayEvent, ReadyEvent } from '../gateway/model/events.ts'
-import type { ExposedRecord, MappedRecord } from '../gateway/model/records.ts'
-import { formatNode, formatRtt } from './text.ts'
+import type { EndedConnectionRecord, ExposedRecord, MappedRecord } from '../gateway/model/records.ts'
+import { formatAge, formatBytes, formatNode, formatRtt } from './text.ts'
 
 export function eventLine(event: GatewayEvent): string {
   switch (event.event) {
@@ -12,7 +12,7 @@ export function eventLine(event: GatewayEvent): string {
     case 'unmapped':
       return `unmapped ${mappedLine(event)}`
     case 'unexposed':
-      return `unexposed ${exposedLine(event)}`
+      return `unexposed ${exposedLine(event)}${event.reason === undefined ? '' : ` (${event.reason === 'for' ? 'its time is over' : 'its one connection was made'})`}`
     case 'reloaded':
       return `reloaded: configuration ${event.version} is in force`
     case 'ready':
@@ -20,7 +20,9 @@ export function eventLine(event: GatewayEvent): string {
     case 'trust':
       return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
     case 'ticket':
-      return `ticket   for ${event.service}: used by ${event.peer}`
+      return `ticket   for ${event.service}: used by ${whoIs(event)}`
+    case 'connection':
+      return connectionLine(event)
     case 'message':
       return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`
     case 'path':
@@ -44,8 +46,42 @@ export function mappedLine({ local, peer, remote }: MappedRecord): string {
 }
 
 export function exposedLine({ port, target, allow }: ExposedRecord): string {
-  return `port ${port} → ${target} for ${allow.map(whoOf).join(', ')}`
+  return `port ${port} → ${target} for ${whoMay(allow)}`
 }
+
+export function whoMay(allow: readonly string[]): string {
+  return allow.map(whoOf).join(', ')
+}
+
+/** A target as people call it: `localhost:3000`, the folder, the command as it was typed. */
+export function targetText({ target, protocol }: Pick<ExposedRecord, 'target' | 'protocol'>): string {
+  if (target.startsWith('folder:')) return target.slice('folder:'.length)
+  if (target.startsWith('exec:')) return target.slice('exec:'.length).replace(/^cd \S+ && exec /, '')
+  return target.replace(/^(tcp|udp):\/\//, '') + (protocol === 'udp' ? '/udp' : '')
+}
+
+/** The label that a person gave, with the address that it stands for. */
+export function whoIs({ peer, label }: { readonly peer: string; readonly label?: string | undefined }): string {
+  return label === undefined ? peer : `${label} (${peer})`
+}
+
+function connectionLine(event: Extract<GatewayEvent, { event: 'connection' }>): string {
+  const way = event.direction === 'expose' ? `${whoIs(event)} to ${event.service}` : `${event.local} to ${event.remote}`
+  if (event.state === 'opened') return `opened   ${way}`
+  const { bytesIn, bytesOut, durationMs } = event
+  return `ended    ${way}: ${formatBytes(bytesIn)} in, ${formatBytes(bytesOut)} out, ${formatAge(durationMs)}${event.cause === 'ended' ? '' : `, ${causeText(event)}`}`
+}
+
+export function causeText({ cause, code }: Pick<EndedConnectionRecord, 'cause' | 'code'>): string {
+  return cause === 'failed' ? (code ?? 'failed') : CAUSES[cause]
+}
+
+const CAUSES = {
+  ended: 'ended',
+  peer_reset: 'reset by the peer',
+  local_reset: 'reset by the local program',
+  stopped: 'ended by this gateway',
+} as const
 
 function whoOf(entry: string): string {
   if (entry === 'trusted') return 'every trusted peer'

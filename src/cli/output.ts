@@ -3,7 +3,7 @@
  * on.
  */
 import { styleText } from 'node:util'
-import { printableText } from '../base/printable.ts'
+import { printableText, wrap } from '../base/printable.ts'
 import type { PilotError } from '../base/errors.ts'
 import type { LogFormat, LogLevel } from '../runtime/log.ts'
 import type { World } from './world.ts'
@@ -87,6 +87,12 @@ export class Output {
   #style(format: 'bold' | 'dim' | 'green' | 'red', text: string): string {
     return this.#options.color === false ? text : styleText(format, text)
   }
+}
+
+/** What a person should know besides the result: on stderr, as stdout may be read by a program. */
+export function sideNote(world: Pick<World, 'err' | 'logTerminal' | 'columns'>, text: string): void {
+  const width = world.logTerminal ? (world.columns ?? Infinity) : Infinity
+  world.err(`${wrap(`note: ${text}`, width).join('\n')}\n`)
 }
 
 /** The error format of the contract, on stdout with --json, otherwise on stderr. Returns the exit code. */

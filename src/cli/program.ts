@@ -28,9 +28,10 @@ import type { World } from './world.ts'
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
   const help: string[] = [] // what commander would write to stderr; shown only if a command is missing
   const outcome = { exitCode: 0 }
-  const program = createProgram(world, outcome, (text) => void help.push(text))
+  const { own, rest } = split(argv)
+  const program = createProgram(world, outcome, (text) => void help.push(text), rest)
   try {
-    await program.parseAsync([...argv], { from: 'user' })
+    await program.parseAsync([...own], { from: 'user' })
     return outcome.exitCode
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
@@ -44,6 +45,7 @@ export function createProgram(
   world: World,
   outcome: { exitCode: number } = { exitCode: 0 },
   writeErr: (text: string) => void = () => {},
+  rest?: readonly string[],
 ): Command {
   const program = new Command('pilotgate')
     .description(
@@ -67,6 +69,7 @@ export function createProgram(
   const cli: Cli = {
     world,
     program,
+    rest,
     add: (parent, usage, summary, examples) =>
       parent
         .command(usage)
@@ -81,6 +84,16 @@ export function createProgram(
   }
   for (const add of COMMANDS) add(cli)
   return program.addHelpText('after', HELP_END)
+}
+
+/** `share` takes a command line after `--`, whatever it looks like. */
+function split(argv: readonly string[]): {
+  readonly own: readonly string[]
+  readonly rest: readonly string[] | undefined
+} {
+  const end = argv.indexOf('--')
+  if (end < 0 || !argv.slice(0, end).includes('share')) return { own: argv, rest: undefined }
+  return { own: argv.slice(0, end), rest: argv.slice(end + 1) }
 }
 
 /** Prints anything thrown and returns its exit code. The options may not have been parsed yet, so it looks for --json itself. */

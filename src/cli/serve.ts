@@ -9,7 +9,7 @@ import type { Flags, Sources } from '../config/options.ts'
 import { FileWatch } from '../config/watch.ts'
 import type { AdminControl } from '../gateway/control.ts'
 import type { GatewayEvent } from '../gateway/model/events.ts'
-import { eventLine } from './event-line.ts'
+import { tellerFor, type Teller } from './teller.ts'
 import type { Output } from './output.ts'
 import { stopRequests } from './stop.ts'
 import type { Logger } from '../base/logger.ts'
@@ -32,6 +32,7 @@ export async function readSources(
 
 /**
  * @param onReady runs as soon as the gateway is up; if it fails, so does the whole command.
+ * @param waiting what it does, for a person who waits for it.
  * @returns The exit code, once it has ended.
  */
 export async function serve(
@@ -39,21 +40,19 @@ export async function serve(
   world: World,
   flags: UpOptions,
   onReady?: (control: AdminControl) => Promise<void>,
+  waiting?: string,
 ): Promise<number> {
   const sources = await readSources(flags, world)
   const options = resolveOptions(sources)
   const stops = stopRequests(world) // from here on a signal stops things properly, even during the start
-  const { createLogger } = await world.modules.log()
-  const log = createLogger(out.logLevel('info'), out.logFormat)
+  const log = (await world.modules.log()).createLogger(out.logLevel('info'), out.logFormat)
   for (const name of unknownVariables(world.env))
     log.warn({ variable: name }, 'unknown variable ignored; is it misspelt?')
   const { makeRoom, startAdmin } = await world.modules.admin()
   await makeRoom(options.adminSocket)
   const { startGateway } = await world.modules.gateway()
-  const isNews = newsFilter(sources.path !== undefined)
-  const onEvent = (event: GatewayEvent): void => {
-    if (out.json || isNews(event)) out.event(event, eventLine(event))
-  }
+  const teller = tellerFor(out, world, sources.path !== undefined, waiting)
+  const onEvent = (event: GatewayEvent): void => teller.tell(event)
   let control: AdminControl | undefined
   const openObserver = async (listen: string): Promise<{ local: string; stop(): void }> => {
     const { startObserve } = await world.modules.observe()
@@ -74,28 +73,27 @@ export async function serve(
     const show = (shown: AdminControl): void => {
       control = shown
     }
-    await attend(gateway, { out, world, log, stops, live, show, onReady, startAdmin, socketPath: options.adminSocket })
+    await attend(gateway, {
+      out,
+      world,
+      log,
+      stops,
+      live,
+      show,
+      teller,
+      onReady,
+      startAdmin,
+      socketPath: options.adminSocket,
+    })
   } catch (error) {
     await gateway.stop(0)
     throw error
   } finally {
+    teller.stop()
     uncontain()
     stops.dispose()
   }
   return 0
-}
-
-/** Skips, for people, a path event in which only round trip or packet size has changed, and "reloaded" without a file. */
-function newsFilter(hasFile: boolean): (event: GatewayEvent) => boolean {
-  const paths = new Map<number, string>()
-  return (event) => {
-    if (event.event === 'reloaded') return hasFile
-    if (event.event !== 'path') return true
-    const way = `${event.kind} ${event.endpoint}`
-    if (paths.get(event.nodeId) === way) return false
-    paths.set(event.nodeId, way)
-    return true
-  }
 }
 
 interface Attending {
@@ -105,6 +103,7 @@ interface Attending {
   readonly stops: ReturnType<typeof stopRequests>
   readonly live: (onDown: () => void) => LiveConfig
   readonly show: (control: AdminControl) => void // to the observe listener
+  readonly teller: Teller
   readonly onReady: ((control: AdminControl) => Promise<void>) | undefined
   readonly startAdmin: Awaited<ReturnType<World['modules']['admin']>>['startAdmin']
   readonly socketPath: string
@@ -112,7 +111,7 @@ interface Attending {
 
 /** From ready to the end: the admin socket is open, the file is watched, and it waits for a request to stop. */
 async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
-  const { out, world, log, stops, onReady, startAdmin, socketPath } = about
+  const { out, world, log, stops, teller, onReady, startAdmin, socketPath } = about
   let down: (reason: string) => void = () => {}
   const asked = new Promise<string>((resolve) => {
     down = resolve
@@ -121,18 +120,21 @@ async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
   const control = adminControl(gateway, live)
   about.show(control)
   const admin = await startAdmin({ socketPath, control, log })
-  const ready = gateway.ready()
-  out.event(ready, eventLine(ready))
+  teller.tell(gateway.ready())
   const follower = live.file === undefined ? undefined : await Follower.start(live, live.file, world, log)
   try {
     const stopped = Promise.race([stops.first, asked])
-    const doing = onReady?.(control)
+    const doing = onReady?.(control).then(() => teller.settle())
+    if (doing === undefined) teller.settle()
     const signal = await (doing === undefined ? stopped : Promise.race([stopped, doing.then(() => stopped)]))
     follower?.stop()
     log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may finish')
-    out.note(`draining for up to ${GRACE_MS / 1000} s; interrupt again to stop immediately`)
+    if (world.terminal) out.note('') // behind the ^C
+    if (!world.terminal || gateway.status().connections > 0)
+      out.note(`draining for up to ${GRACE_MS / 1000} s; interrupt again to stop immediately`)
     await stop(gateway, stops.second)
     await admin.stop() // last, so that `status` works while connections end
+    if (world.terminal) out.note('Stopped.')
   } finally {
     follower?.stop()
   }

@@ -7,6 +7,7 @@ import { resolveAdminSocket } from '../config/options.ts'
 import type { Edit } from '../gateway/control.ts'
 import { numberOption } from './commands/numbers.ts'
 import { readSources, type UpOptions } from './serve.ts'
+import { sideNote } from './output.ts'
 import type { World } from './world.ts'
 
 export interface ChangeOptions extends UpOptions, Edit {}
@@ -26,16 +27,28 @@ export async function askOrStart(
     const ignored = OPTION_NAMES.filter((name) => ONLY_AT_START.has(name) && options[name] !== undefined).map(flagName)
     if (ignored.length > 0) {
       const were = ignored.length === 1 ? 'was' : 'were'
-      world.err(`note: a gateway is already running; ${ignored.join(', ')} ${were} ignored\n`)
+      sideNote(world, `a gateway is already running; ${ignored.join(', ')} ${were} ignored`)
     }
     return 0
   } catch (error) {
-    if (!(error instanceof PilotError) || error.code !== 'NOT_RUNNING') throw error
+    if (!(error instanceof PilotError) || error.code !== 'NOT_RUNNING') throw withoutLan(error, options)
   }
   for (const [key, flag] of ONLY_WHEN_RUNNING)
     if (options[key] !== undefined)
       throw new PilotError('NOT_RUNNING', `no gateway is running here, and ${flag} only applies to a running gateway`)
   return await alone()
+}
+
+/** The permission of this command is not the gateway's. */
+function withoutLan(error: unknown, { allowLan }: ChangeOptions): unknown {
+  if (!(error instanceof PilotError) || error.details['needs'] !== 'allow-lan' || allowLan === undefined) return error
+  return new PilotError(
+    error.code,
+    'the running gateway was started without --allow-lan',
+    error.details,
+    error,
+    'Stop it (`pilotgate down`) and start it again with --allow-lan; or listen on 127.0.0.1.',
+  )
 }
 
 export function withEdit(command: Command): Command {

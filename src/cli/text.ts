@@ -52,6 +52,18 @@ export function formatRtt(ms: number): string {
   return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(1)} ms`
 }
 
+/** Time until an instant, without seconds that no one needs. @param at RFC 3339. */
+export function formatUntil(at: string, now = Date.now()): string {
+  const ms = Math.max(0, Date.parse(at) - now)
+  const step = ms >= 60_000 ? 10_000 : 1_000
+  return formatAge(Math.round(ms / step) * step)
+}
+
+/** The time of day, of RFC 3339, as the machine's clock shows it. */
+export function clock(at: string): string {
+  return new Date(at).toTimeString().slice(0, 8)
+}
+
 /** Bits a second, in decimal units. */
 export function formatRate(bitsPerSecond: number): string {
   const [unit, value] =

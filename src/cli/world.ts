@@ -1,5 +1,7 @@
 /** Everything outside the program that a command may touch, as one argument, so that tests can pass in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import type { Logger } from '../base/logger.ts'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
 import type { AdminControl, Gateway } from '../gateway/control.ts'
@@ -54,11 +56,16 @@ export interface Modules {
 export interface World {
   readonly version: string
   readonly env: Environment
+  readonly cwd: string
   readonly modules: Modules
   /** stdout is a terminal. */
   readonly terminal: boolean
   /** stderr is, where logs go. */
   readonly logTerminal: boolean
+  /** Width of the terminal of stdout; undefined: it is none. Read when needed, as windows change. */
+  readonly columns: number | undefined
+  /** Written to stdout, and not taken by its reader yet. */
+  readonly outBacklogBytes: number
   /** Wanted there, by NO_COLOR and TERM. */
   readonly colors: boolean
   /** A client for the gateway behind an admin socket. */
@@ -74,13 +81,17 @@ export interface World {
   /** SIGHUP calls back instead of stopping, unless our terminal is gone; call the result to end that. */
   onReload(callback: () => void): () => void
   sleep(ms: number): Promise<void>
+  /** Whether nothing listens at this local TCP address; undefined if that cannot be found out. */
+  isFree(address: string, port: number): Promise<boolean | undefined>
+  /** What is at an absolute path; undefined: nothing that we can see. */
+  kindOf(path: string): Promise<'folder' | 'file' | 'socket' | undefined>
 }
 
 export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => void): World {
-  const reloads = new Set<() => void>()
   return {
     version: readVersion(),
     env: readEnvironment(),
+    cwd: process.cwd(),
     modules: {
       gateway: () => import('../gateway/gateway.ts'),
       rendezvous: () => import('../server/rendezvous.ts'),
@@ -91,6 +102,12 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
     },
     terminal: process.stdout.isTTY,
     logTerminal: process.stderr.isTTY,
+    get columns() {
+      return process.stdout.columns as number | undefined
+    },
+    get outBacklogBytes() {
+      return process.stdout.writableLength
+    },
     colors: process.stderr.isTTY && process.stderr.hasColors(),
     client: (socketPath) => adminClient(socketPath),
     readLine,
@@ -107,6 +124,19 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
       } catch {} // nowhere left to report it
     },
     contain: (onFault) => faults.contain(onFault),
+    ...signals(),
+    sleep: (ms) =>
+      new Promise((resolve) => {
+        setTimeout(resolve, ms)
+      }),
+    isFree,
+    kindOf,
+  }
+}
+
+function signals(): Pick<World, 'onStop' | 'onReload'> {
+  const reloads = new Set<() => void>()
+  return {
     onStop: (callback) => {
       const handler = (signal: NodeJS.Signals): void => {
         if (signal !== 'SIGHUP' || reloads.size === 0 || terminalGone()) callback(signal)
@@ -127,11 +157,27 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
         process.off('SIGHUP', handler)
       }
     },
-    sleep: (ms) =>
-      new Promise((resolve) => {
-        setTimeout(resolve, ms)
-      }),
   }
+}
+
+/** Elsewhere one may listen at 127.0.0.1 while another does at every address. */
+const isCertain = process.platform === 'linux'
+
+/** By listening there for a moment: a connection would be a client of the program, which may take only one. */
+function isFree(address: string, port: number): Promise<boolean | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EADDRINUSE' ? false : undefined))
+    server.listen({ host: address, port, exclusive: true }, () =>
+      server.close(() => resolve(isCertain ? true : undefined)),
+    )
+  })
+}
+
+async function kindOf(path: string): Promise<'folder' | 'file' | 'socket' | undefined> {
+  const stats = await stat(path).catch(() => undefined)
+  if (stats === undefined) return undefined
+  return stats.isDirectory() ? 'folder' : stats.isSocket() ? 'socket' : 'file'
 }
 
 async function readLine(): Promise<string> {

@@ -12,7 +12,7 @@ import { exposesOf, mapsOf, withOwnNames } from './options.ts'
 /** @returns the text with this mapping added at the end of `map`. */
 export function withMapping(
   text: string,
-  { name, peer, port, protocol, localAddress, localPort, path, clients, balance, probe, check }: MapSpec,
+  { name, peer, port, protocol, localAddress, localPort, path, host, clients, balance, probe, check }: MapSpec,
   named: boolean,
 ): string {
   const entry = {
@@ -21,6 +21,7 @@ export function withMapping(
     port: portText(port, protocol),
     ...(localAddress !== undefined && { local: formatListen(localAddress, localPort) }),
     ...(path !== undefined && { path }),
+    ...(host !== undefined && { host }),
     ...(clients !== undefined && { clients: [...clients] }),
     ...(balance !== undefined && { balance }),
     ...(probe !== undefined && {
@@ -36,7 +37,7 @@ export function withMapping(
 /** @returns the text with this exposure added at the end of `expose`. */
 export function withExposure(
   text: string,
-  { name, port, protocol, target, allow, path, identity, limits, forMs, once, unsafeTarget }: ExposeSpec,
+  { name, port, protocol, target, allow, path, identity, host, limits, forMs, once, unsafeTarget }: ExposeSpec,
   named: boolean,
 ): string {
   const everyone = allow.length === 1 && allow[0] === 'trusted'
@@ -47,6 +48,7 @@ export function withExposure(
     ...(!everyone && { allow: [...allow] }),
     ...(path !== undefined && { path }),
     ...(identity !== undefined && { identity: [...identity] }),
+    ...(host !== undefined && { host }),
     ...(limits !== undefined && { limits: { ...limits } }),
     ...(forMs !== undefined && { for: formatDuration(forMs) }),
     ...(once === true && { once }),

@@ -40,6 +40,7 @@ export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminCo
     mappings: () => gateway.mappings(),
     exposures: () => gateway.exposures(),
     connections: () => gateway.connections(),
+    recent: () => gateway.recent(),
     whois: (local) => gateway.whois(local),
     ping: (peer, seq, timeoutMs) => gateway.ping(peer, seq, timeoutMs),
     bench: (peer, options) => gateway.bench(peer, options),
@@ -53,7 +54,9 @@ export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminCo
     approveTrust: (peer, forMs) => gateway.approveTrust(peer, forMs),
     rejectTrust: (peer) => gateway.rejectTrust(peer),
     revokeTrust: (peer) => gateway.revokeTrust(peer),
-    invite: (service, forMs) => gateway.invite(service, forMs),
+    invite: (service, forMs, label) => gateway.invite(service, forMs, label),
+    tickets: () => gateway.tickets(),
+    cancelTicket: (which) => gateway.cancelTicket(which),
     redeem: (ticket) => gateway.redeem(ticket),
     drain: (exposure) => gateway.drain(exposure),
     resume: (exposure) => gateway.resume(exposure),
@@ -470,10 +473,12 @@ function checkFree(kind: string, name: string, list: readonly { readonly name: s
   if (list.some((entry) => entry.name === name))
     throw new PilotError(
       'CONFLICT',
-      `there is already a ${kind} "${name}"`,
+      `there is already ${kind === 'exposure' ? 'an' : 'a'} ${kind} "${name}"`,
       { name },
       undefined,
-      'Remove that one first, or choose another name with --name.',
+      kind === 'exposure'
+        ? `Remove that one first (\`pilotgate unexpose ${name}\`), or expose another port.`
+        : `Remove that one first (\`pilotgate unmap ${name}\`), or choose another name with --name.`,
     )
 }
 

@@ -20,6 +20,7 @@ import {
   PEER_FORM,
 } from '../gateway/model/map-spec.ts'
 import type { GatewayOptions } from '../gateway/model/options.ts'
+import { NO_UDP_HOST } from '../gateway/model/host-policy.ts'
 import { NO_DIRECT_UDP } from '../gateway/model/path-policy.ts'
 import { isHostname, parsePeerName, withoutBrackets } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
@@ -222,29 +223,32 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
 
 /** The mappings in a file. */
 export function mapsOf(config: Config): MapSpec[] {
-  return config.map.flatMap(({ name, peer: written, port, ports, local, clients, path, balance, probe }): MapSpec[] => {
-    const peer = (typeof written === 'string' ? [written] : written).map(withoutBrackets).join('|')
-    const listen = local === undefined ? undefined : parseLocal(local)
-    return (ports ?? [port!])
-      .map((range) => parsePortRange(range)!)
-      .flatMap(({ first, last, protocol }) =>
-        Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
-          const remote = first + index
-          const spec = {
-            name: name ?? mapName(peer, remote, protocol),
-            peer,
-            port: remote,
-            protocol,
-            localPort: listen?.port ?? remote,
-            ...(path !== undefined && { path }),
-            ...(clients !== undefined && { clients }),
-            ...(balance !== undefined && { balance }),
-            ...probeOf(probe),
-          }
-          return listen === undefined ? spec : { ...spec, localAddress: listen.address }
-        }),
-      )
-  })
+  return config.map.flatMap(
+    ({ name, peer: written, port, ports, local, clients, path, host, balance, probe }): MapSpec[] => {
+      const peer = (typeof written === 'string' ? [written] : written).map(withoutBrackets).join('|')
+      const listen = local === undefined ? undefined : parseLocal(local)
+      return (ports ?? [port!])
+        .map((range) => parsePortRange(range)!)
+        .flatMap(({ first, last, protocol }) =>
+          Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
+            const remote = first + index
+            const spec = {
+              name: name ?? mapName(peer, remote, protocol),
+              peer,
+              port: remote,
+              protocol,
+              localPort: listen?.port ?? remote,
+              ...(path !== undefined && { path }),
+              ...(host !== undefined && { host }),
+              ...(clients !== undefined && { clients }),
+              ...(balance !== undefined && { balance }),
+              ...probeOf(probe),
+            }
+            return listen === undefined ? spec : { ...spec, localAddress: listen.address }
+          }),
+        )
+    },
+  )
 }
 
 function probeOf(probe: Config['map'][number]['probe']): Pick<MapSpec, 'probe' | 'check'> {
@@ -274,7 +278,19 @@ export function withOwnNames(maps: readonly MapSpec[]): MapSpec[] {
 /** The exposures in a file. */
 export function exposesOf(config: Config): ExposeSpec[] {
   return config.expose.map((entry) => {
-    const { name, port: written, target, allow, path, identity, limits, for: duration, once, unsafeTarget } = entry
+    const {
+      name,
+      port: written,
+      target,
+      allow,
+      path,
+      identity,
+      host,
+      limits,
+      for: duration,
+      once,
+      unsafeTarget,
+    } = entry
     const { first: port, protocol } = parsePortRange(written)!
     return {
       name: name ?? exposeName(port, protocol),
@@ -284,6 +300,7 @@ export function exposesOf(config: Config): ExposeSpec[] {
       allow: unique(allow.map((peer) => parseAllowed(peer)!)),
       ...(path !== undefined && { path }),
       ...(identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] }),
+      ...(host !== undefined && { host }),
       ...(limits !== undefined && { limits: withoutAbsent(limits) }),
       ...(duration !== undefined && { forMs: parseDuration(duration)! }),
       ...(once === true && { once }),
@@ -302,8 +319,10 @@ function checkHttp({ http, allowLan }: GatewayOptions): void {
   if (http !== undefined) checkLoopback(http.address, allowLan, 'http.listen')
 }
 
-/** A path can be required of a connection, not of a datagram. */
-function checkPaths(specs: readonly Pick<MapSpec, 'name' | 'protocol' | 'path'>[]): void {
+/** A path can be required of a connection, not of a datagram; nor has a datagram a `Host`. */
+function checkDatagrams(specs: readonly Pick<MapSpec, 'name' | 'protocol' | 'path' | 'host'>[]): void {
+  const web = specs.find(({ protocol, host }) => protocol === 'udp' && host !== undefined)
+  if (web !== undefined) throw new PilotError('USAGE', `${web.name}: ${NO_UDP_HOST}`, { name: web.name })
   const bad = specs.find(({ protocol, path }) => protocol === 'udp' && path === 'direct')
   if (bad !== undefined) throw new PilotError('USAGE', `${bad.name}: ${NO_DIRECT_UDP}`, { name: bad.name })
 }
@@ -313,7 +332,7 @@ function withoutAbsent(limits: { readonly [K in keyof Limits]: Limits[K] | undef
 }
 
 function checkMaps({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>): void {
-  checkPaths(maps)
+  checkDatagrams(maps)
   const group = maps.find(({ peer, protocol }) => protocol === 'udp' && isGroup(peer))
   if (group !== undefined) throw new PilotError('USAGE', `${group.name}: ${NO_GROUP_UDP}`, { name: group.name })
   checkDistinct(
@@ -341,7 +360,7 @@ function checkExposes({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
     'overlay port',
     exposes.map((expose) => exposeName(expose.port, expose.protocol)),
   )
-  checkPaths(exposes)
+  checkDatagrams(exposes)
   exposes.forEach(checkTarget)
 }
 

@@ -15,6 +15,7 @@ import { CLIENT_FORM, isClientBlock } from '../gateway/model/clients.ts'
 import { ALLOW_FORM, isTag, parseAllow, TAG_FORM, tagOf, TRUSTED } from '../gateway/model/allow.ts'
 import { DURATION_FORM, parseDuration } from '../gateway/model/duration.ts'
 import { IDENTITY_FORM, IDENTITY_KINDS, identityFault, parseTarget } from '../gateway/model/expose-spec.ts'
+import { HOST_FORM } from '../gateway/model/host-policy.ts'
 import { parseListen, parsePort } from '../gateway/model/listen.ts'
 import {
   BALANCE_FORM,
@@ -44,6 +45,7 @@ const portNumber = 'a port from 1 to 65535'
 const filePath = text('a path', (value) => value !== '' && !value.includes('\0'))
 const label = text('a name of 1 to 64 letters, digits and . _ : -', isLabel)
 const pathPolicy = z.enum(PATH_POLICIES, { error: PATH_FORM })
+const hostPolicy = z.literal('rewrite', { error: HOST_FORM })
 const flag = z.boolean({ error: 'true or false' })
 
 const NodeSection = section({
@@ -150,6 +152,11 @@ const MapEntry = section({
     .describe(
       'any (default): whatever works. prefer-direct: wait up to 2 s for a direct path before using the relay. direct: never the relay.',
     ),
+  host: hostPolicy
+    .optional()
+    .describe(
+      'rewrite: the service sees `localhost` as `Host` and `Origin` (docs/targets.md); the connection is then treated as HTTP. Absent: what the client sent.',
+    ),
   balance: z
     .enum(BALANCES, { error: BALANCE_FORM })
     .optional()
@@ -187,7 +194,7 @@ const ExposeEntry = section({
   target: z
     .string({ error: 'a string' })
     .describe(
-      'The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock"; for a "/udp" port, "127.0.0.1:5353". Bytes are carried unchanged, whatever the scheme.',
+      'The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock", "folder:/srv/site", "exec:COMMAND" (docs/targets.md); for a "/udp" port, "127.0.0.1:5353". Bytes are carried unchanged, whatever the scheme.',
     ),
   allow: list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined))
     .min(1, { error: 'at least one peer, or no `allow` at all' })
@@ -204,6 +211,11 @@ const ExposeEntry = section({
     .optional()
     .describe(
       'How the service learns who is calling: "headers" (Pilot-Node etc.; the connection is then treated as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol before each connection). Absent: it does not.',
+    ),
+  host: hostPolicy
+    .optional()
+    .describe(
+      'rewrite: the service sees its own address as `Host` and `Origin`, as if it had been called on this machine (docs/targets.md); the connection is then treated as HTTP. Absent: what the caller sent.',
     ),
   limits: LimitsSection.optional().describe(
     'Limits. Connections beyond them are refused as if nothing were exposed; bytes beyond them are delayed (UDP: dropped).',

@@ -15,9 +15,11 @@ import type {
   ExposedRecord,
   HostRecord,
   MappedRecord,
+  OpenTicketRecord,
   PeerRecord,
   PendingTrustRecord,
   PingRecord,
+  RecentRecord,
   ResolveRecord,
   SettingRecord,
   StatusRecord,
@@ -35,6 +37,8 @@ export interface GatewayControl {
   mappings(): readonly MappedRecord[]
   exposures(): readonly ExposedRecord[]
   connections(): readonly ConnectionRecord[]
+  /** What passed lately, the newest last: for people to look at. */
+  recent(): RecentRecord
   /** @param local ip:port of a connection between us and a local program. Rejects with NOT_FOUND if it is not ours. */
   whois(local: string): Promise<WhoisRecord>
   /** One echo; resolves when the answer arrives. */
@@ -59,10 +63,15 @@ export interface GatewayControl {
   rejectTrust(peer: string): Promise<TrustRecord>
   revokeTrust(peer: string): Promise<TrustRecord>
   /**
-   * A ticket for one exposure, the only one if none is named. @param forMs how long it is valid.
+   * A ticket for one exposure, the only one if none is named. @param forMs how long it is valid. @param label what its
+   *   holder is called here.
    * @throws PilotError NOT_FOUND, USAGE with several exposures or under --daemon, REGISTRY_UNREACHABLE, TOO_MANY.
    */
-  invite(service: string | undefined, forMs: number): Promise<TicketRecord>
+  invite(service: string | undefined, forMs: number, label?: string): Promise<TicketRecord>
+  /** Those that are open. */
+  tickets(): readonly OpenTicketRecord[]
+  /** Withdraws open tickets by id or label. @throws PilotError NOT_FOUND, STATE_UNWRITABLE. */
+  cancelTicket(which: string): readonly OpenTicketRecord[]
   /**
    * Uses another node's ticket. Resolves when trust is mutual.
    * @throws PilotError TICKET_INVALID, TICKET_EXPIRED, TICKET_USED, USAGE, CONFLICT, REGISTRY_UNREACHABLE, TIMED_OUT.

@@ -6,13 +6,16 @@ import { PilotError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import { HostAddresses } from '../runtime/net/host-addresses.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
+import { waitAtMost } from '../runtime/with-timeout.ts'
 import { changeEvents, changesBetween } from './changes.ts'
 import { benchPeer } from './diagnose/bench.ts'
 import { ConnectionTable } from './service/connections.ts'
 import { diagnoseOverlay } from './diagnose/doctor.ts'
+import { pingPeer } from './diagnose/ping.ts'
 import { EventTeller, warnOfTags } from './overlay-events.ts'
 import { explainSeveral } from './diagnose/explain.ts'
 import { Exposure } from './expose/tcp.ts'
+import { AccessLog } from './http/access-log.ts'
 import type { Release } from '../runtime/files/lock.ts'
 import { Fronts, frontsOf } from './fronts/fronts.ts'
 import type { FrontRecord, FrontSpec, Running } from './fronts/front.ts'
@@ -20,6 +23,7 @@ import { observersOf, observerTable } from './fronts/observe.ts'
 import { desiredOf } from './model/options.ts'
 import { TrustDesk } from './trust-desk.ts'
 import { holdState } from './state-lock.ts'
+import { nodeRecord, statusOf } from './status.ts'
 import { joinOverlay, portsOf } from './open-overlay.ts'
 import { LoopbackPool } from './service/loopback-pool.ts'
 import { Mapping } from './map/tcp.ts'
@@ -39,10 +43,10 @@ import type {
   ExposedRecord,
   HostRecord,
   MappedRecord,
-  NodeRecord,
   PeerRecord,
   PendingTrustRecord,
   PingRecord,
+  RecentRecord,
   ResolveRecord,
   StatusRecord,
   TicketRecord,
@@ -88,6 +92,7 @@ class RunningGateway implements Gateway {
   readonly #deps: GatewayDeps
   readonly #startedAt = performance.now()
   readonly #connections = new ConnectionTable()
+  readonly #access: AccessLog
   readonly #hosts = new HostAddresses()
   readonly #mappings = new ServiceTable<MapSpec, MappedRecord>('mapping', (spec) => this.#makeMapping(spec))
   readonly #exposures = new ServiceTable<ExposeSpec, ExposedRecord>('exposure', (spec) => this.#makeExposure(spec))
@@ -115,6 +120,12 @@ class RunningGateway implements Gateway {
     this.#tags = configuredTags(options.pinned)
     this.#deps = deps
     this.#observer = observerTable(deps.openObserver)
+    this.#access = new AccessLog(deps.log)
+    this.#connections.watch({
+      opened: ({ state: _, openedMs: __, ...record }) =>
+        deps.onEvent({ event: 'connection', state: 'opened', ...record }),
+      ended: (record) => deps.onEvent({ event: 'connection', state: 'ended', ...record }),
+    })
   }
 
   async start(): Promise<void> {
@@ -145,7 +156,7 @@ class RunningGateway implements Gateway {
         { registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' },
         'not registered yet: until the registry answers, peers cannot reach this node and mapped ports reset their clients',
       )
-    else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
+    else await waitAtMost(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
     for (const record of this.mappings()) onEvent({ event: 'mapped', ...record })
     for (const record of this.exposures()) onEvent({ event: 'exposed', ...record })
     this.#elapsedMs = Math.round(performance.now() - this.#startedAt)
@@ -205,9 +216,11 @@ class RunningGateway implements Gateway {
     for (const spec of exposes) this.#timeBoxes.begin(spec)
     for (const peer of this.#node.wishes)
       if (before.trust.includes(peer) && !trust.includes(peer)) await this.#node.dropWish(peer).catch(() => false) // logged, and retried
-    await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
+    await waitAtMost(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
     const now = { mappings: this.mappings(), exposures: this.exposures() }
     for (const event of changeEvents(changes, before, now, reason)) this.#deps.onEvent(event)
+    for (const { name, ...gone } of before.exposures)
+      if (changes.unexposed.includes(name)) this.#tickets.withdraw({ name, ...gone })
     return changes
   }
 
@@ -231,6 +244,7 @@ class RunningGateway implements Gateway {
       pool: this.#pool,
       connections: this.#connections,
       log: this.#deps.log,
+      access: this.#access,
       allowLan: this.#options.allowLan,
       tags: this.#tags,
     })
@@ -243,6 +257,7 @@ class RunningGateway implements Gateway {
       pool: this.#pool,
       connections: this.#connections,
       log,
+      access: this.#access,
       allowLan: this.#options.allowLan,
       configured: () => this.#mappings.records,
       makeMapping: (spec) => this.#makeMapping(spec),
@@ -264,6 +279,8 @@ class RunningGateway implements Gateway {
       connections: this.#connections,
       hosts: this.#hosts,
       log: this.#deps.log,
+      access: this.#access,
+      stateDir: this.#options.stateDir,
       onTaken: (taken) => this.#timeBoxes.end(taken, 'once'),
     })
   }
@@ -277,7 +294,7 @@ class RunningGateway implements Gateway {
   ready(): ReadyEvent {
     return {
       event: 'ready',
-      node: this.#nodeRecord(),
+      node: nodeRecord(this.#node),
       udp: this.#node.status.udp,
       admin: this.#options.adminSocket,
       ...(this.#observedAt !== null && { observe: this.#observedAt }),
@@ -289,6 +306,7 @@ class RunningGateway implements Gateway {
   }
 
   async drain(exposure?: string): Promise<DrainRecord> {
+    const isDraining = exposure === undefined ? this.#state === 'draining' : this.#exposures.record(exposure).draining
     if (exposure !== undefined) this.#exposures.drain(exposure)
     else {
       this.#state = 'draining'
@@ -296,7 +314,7 @@ class RunningGateway implements Gateway {
       for (const { name } of this.#exposures.specs) this.#exposures.drain(name)
       this.#fronts.drain()
     }
-    this.#deps.log.info({ exposure }, 'draining: no new connections')
+    if (isDraining !== true) this.#deps.log.info({ exposure }, 'draining: no new connections') // `drain` asks again until it is over
     return { state: 'draining', exposure: exposure ?? null, connections: this.#openOf(exposure) }
   }
 
@@ -364,27 +382,19 @@ class RunningGateway implements Gateway {
   }
 
   status(): StatusRecord {
-    const { counters, ...standing } = this.#node.status
-    const { rss, heapUsed } = process.memoryUsage()
-    return {
+    const own = {
       version: this.#deps.version,
-      pid: process.pid,
       state: this.#state,
       uptimeMs: Math.round(performance.now() - this.#startedAt),
-      node: this.#nodeRecord(),
-      ...standing,
       admin: this.#options.adminSocket,
       observe: this.#observedAt,
       ...this.#fronts.locals,
-      peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
       exposures: this.exposures(),
       problems: this.doctor().checks.filter(({ state }) => state === 'fail'),
-      trustRequests: this.#node.wishes,
-      memory: { rssBytes: rss, heapBytes: heapUsed },
-      counters: { ...this.#connections.counters, ...this.#fronts.counters, ...counters },
     }
+    return statusOf(this.#node, own, { ...this.#connections.counters, ...this.#fronts.counters })
   }
 
   get #observedAt(): string | null {
@@ -398,24 +408,22 @@ class RunningGateway implements Gateway {
     return [...this.#mappings.records, ...this.#fronts.names.onDemand]
   }
   exposures(): readonly ExposedRecord[] {
-    return this.#exposures.records
+    return this.#exposures.records.map((record) => {
+      const endsAt = this.#timeBoxes.endOf(record.name)
+      const tickets = this.#tickets.countOf(record)
+      return { ...record, ...(endsAt !== undefined && { endsAt }), ...(tickets > 0 && { tickets }) }
+    })
   }
   connections(): ReturnType<GatewayControl['connections']> {
     return this.#connections.records
   }
+  recent(): RecentRecord {
+    const { recent, traffic } = this.#connections
+    return { connections: recent, requests: this.#access.recent, traffic }
+  }
 
-  async ping(peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
-    const { node, rttMs, path, endpoint } = await this.#node.ping(peer, timeoutMs)
-    const reason = this.#node.pathTo(node)?.reason
-    return {
-      peer,
-      nodeId: node,
-      seq,
-      rttMs: Math.round(rttMs * 100) / 100,
-      path,
-      endpoint,
-      ...(reason !== undefined && { reason }),
-    }
+  ping(peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
+    return pingPeer(this.#node, peer, seq, timeoutMs)
   }
 
   bench(peer: string, options: BenchOptions): Promise<BenchRecord> {
@@ -428,8 +436,14 @@ class RunningGateway implements Gateway {
   hosts(): readonly HostRecord[] {
     return this.#fronts.names.hosts()
   }
-  invite(service: string | undefined, forMs: number): Promise<TicketRecord> {
-    return this.#tickets.invite(this.exposures(), service, forMs)
+  invite(service: string | undefined, forMs: number, label?: string): Promise<TicketRecord> {
+    return this.#tickets.invite(this.exposures(), service, forMs, label)
+  }
+  tickets(): ReturnType<GatewayControl['tickets']> {
+    return this.#tickets.list()
+  }
+  cancelTicket(which: string): ReturnType<GatewayControl['cancelTicket']> {
+    return this.#tickets.cancel(which)
   }
   redeem(ticket: string): Promise<TicketUseRecord> {
     return this.#tickets.redeem(ticket)
@@ -450,8 +464,11 @@ class RunningGateway implements Gateway {
     )
   }
 
-  trusted(): Promise<readonly TrustRecord[]> {
-    return this.#trustDesk.trusted()
+  async trusted(): Promise<readonly TrustRecord[]> {
+    return (await this.#trustDesk.trusted()).map((record) => {
+      const label = this.#tickets.labelOf(record.nodeId)
+      return { ...record, ...(label !== undefined && { label }) }
+    })
   }
   pending(): Promise<readonly PendingTrustRecord[]> {
     return this.#trustDesk.pending()
@@ -472,22 +489,6 @@ class RunningGateway implements Gateway {
   async whois(local: string): Promise<WhoisRecord> {
     return whois((end) => this.#connections.find(end)?.record ?? this.#fronts.findClient(end), this.#node, local)
   }
-
-  #nodeRecord(): NodeRecord {
-    const { nodeId, address, hostname, publicKey } = this.#node
-    return { nodeId, address, hostname: hostname ?? null, publicKey }
-  }
-}
-
-async function soon(work: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  await Promise.race([
-    work,
-    new Promise((resolve) => {
-      timer = setTimeout(resolve, ms)
-    }),
-  ])
-  clearTimeout(timer)
 }
 
 /** How long start-up waits for the registry, ms. Longer than a start on a slow path, shorter than a person's patience. */

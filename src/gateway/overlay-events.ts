@@ -30,7 +30,7 @@ export class EventTeller {
         log.info({ nodeId: event.nodeId, address: event.address }, 'registered')
         return
       case 'registry_refused':
-        log.warn({ request: event.request, text: event.text, code: 'REGISTRY_REFUSED' }, 'the registry refuses')
+        this.#onRefused(event.request, event.text)
         return
       case 'hostname_refused':
         this.#onHostnameRefused(event.hostname, event.text)
@@ -88,6 +88,14 @@ export class EventTeller {
     const { node: nodeId, peerName: peer, type, bytes, path } = event
     this.#log.info({ peer, nodeId, type, bytes, path }, 'a peer has sent something')
     this.#onEvent({ event: 'message', peer, nodeId, type, bytes, path })
+  }
+
+  /** The pair that we revoke may be gone already: the other side revoked it too, or it was never there (a guest). */
+  #onRefused(request: string, text: string): void {
+    const fields = { request, text, code: 'REGISTRY_REFUSED' }
+    if (request === 'revoke' && /request failed|not found/.test(text))
+      this.#log.debug(fields, 'the registry has no such trust to revoke')
+    else this.#log.warn(fields, 'the registry refuses')
   }
 
   #onHostnameRefused(hostname: string, text: string): void {

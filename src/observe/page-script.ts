@@ -5,7 +5,7 @@
 
 export const PAGE_SCRIPT = String.raw`'use strict'
 const byId = (id) => document.getElementById(id)
-const SVG_HEIGHT = 32, SVG_WIDTH = 120, HISTORY = 60, PERIOD_MS = 1000
+const SVG_HEIGHT = 32, SVG_WIDTH = 120, HISTORY = 120, PERIOD_MS = 1000
 
 function bytes (value) {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']
@@ -77,6 +77,22 @@ function table (id, columns, rows, total, empty) {
   more.textContent = 'and ' + (total - rows.length) + ' more'
 }
 
+const CAUSES = { peer_reset: 'reset by the peer', local_reset: 'reset here', stopped: 'stopped', failed: 'failed' }
+const clock = (at) => new Date(at).toTimeString().slice(0, 8)
+const who = (c) => c.label ? c.label + ' (' + c.peer + ')' : c.peer
+
+const LIMITS = {
+  connections: (n) => 'at most ' + n + ' open', connectionsPerPeer: (n) => n + ' per peer',
+  newPerSecond: (n) => n + ' new per second', newPerSecondPerPeer: (n) => n + ' new per second and peer',
+  bytesPerSecond: (n) => bytes(n) + '/s', bytesPerSecondPerPeer: (n) => bytes(n) + '/s per peer',
+}
+
+function terms (e) {
+  const limits = Object.entries(e.limits || {}).map(([name, value]) => LIMITS[name] ? LIMITS[name](value) : name + ' ' + value)
+  const ends = e.endsAt ? ['ends in ' + age(Math.max(0, Date.parse(e.endsAt) - Date.now()))] : []
+  return [...ends, ...(e.once ? ['once'] : []), ...limits, ...(e.tickets ? [e.tickets + (e.tickets === 1 ? ' open ticket' : ' open tickets')] : [])].join(', ') || '–'
+}
+
 const STATES = { connected: 'good', connecting: 'warn', unreachable: 'bad', idle: '' }
 const COLUMNS = {
   peers: [
@@ -103,16 +119,36 @@ const COLUMNS = {
     { title: 'Port', kind: 'num', of: (e) => e.port + (e.protocol === 'tcp' ? '' : '/' + e.protocol) },
     { title: 'Target', kind: 'mono wide', of: (e) => e.target },
     { title: 'For', of: (e) => e.allow.join(', ') },
+    { title: 'Terms', of: terms },
     { title: 'Connections', kind: 'num', of: (e) => e.connections },
   ],
   connections: [
     { title: 'Service', kind: 'main', of: (c) => c.service },
     { title: 'Direction', of: (c) => c.direction },
-    { title: 'Peer', of: (c) => c.peer },
+    { title: 'Peer', of: who },
     { title: 'Local', kind: 'mono', of: (c) => c.local },
     { title: 'Received', kind: 'num', of: (c) => bytes(c.bytesIn) },
     { title: 'Sent', kind: 'num', of: (c) => bytes(c.bytesOut) },
     { title: 'Age', kind: 'num', of: (c) => age(c.openedMs) },
+  ],
+  ended: [
+    { title: 'Ended', of: (c) => clock(c.endedAt) },
+    { title: 'Service', kind: 'main', of: (c) => c.service },
+    { title: 'Direction', of: (c) => c.direction },
+    { title: 'Peer', of: who },
+    { title: 'Received', kind: 'num', of: (c) => bytes(c.bytesIn) },
+    { title: 'Sent', kind: 'num', of: (c) => bytes(c.bytesOut) },
+    { title: 'Duration', kind: 'num', of: (c) => c.durationMs < 1000 ? c.durationMs + ' ms' : age(c.durationMs) },
+    { title: 'How', of: (c) => c.cause === 'ended' ? { pill: 'ended', kind: '' } : { pill: c.code || CAUSES[c.cause], kind: c.cause === 'failed' ? 'bad' : 'warn' } },
+  ],
+  requests: [
+    { title: 'At', of: (r) => clock(r.at) },
+    { title: 'Service', kind: 'main', of: (r) => r.service || r.host },
+    { title: 'Peer', of: (r) => r.peer ? who(r) : '–' },
+    { title: 'Request', kind: 'mono wide', of: (r) => r.method + ' ' + r.path },
+    { title: 'Status', of: (r) => ({ pill: String(r.status) + (r.cut ? ', cut' : ''), kind: r.status >= 500 || r.cut ? 'bad' : r.status >= 400 ? 'warn' : 'good' }) },
+    { title: 'Sent back', kind: 'num', of: (r) => bytes(r.bytesOut) },
+    { title: 'Took', kind: 'num', of: (r) => r.ms + ' ms' },
   ],
 }
 
@@ -131,6 +167,13 @@ let last, timer
 
 function showRates (state, at) {
   const seconds = last ? (at - last.at) / 1000 : 0
+  if (!last) {
+    for (const way of ['in', 'out']) {
+      history[way] = state.history[way].slice(-HISTORY)
+      byId('rate-' + way).textContent = bytes(history[way].length ? history[way].at(-1) : 0) + '/s'
+      graph('graph-' + way, history[way])
+    }
+  }
   if (seconds > 0) {
     for (const way of ['in', 'out']) {
       const key = way === 'in' ? 'bytesIn' : 'bytesOut'
@@ -189,6 +232,8 @@ function show (state, at) {
   table('mappings-table', COLUMNS.mappings, state.mappings, totals.mappings, 'No mappings. Add one with: pilotgate map agent-b:80')
   table('exposures-table', COLUMNS.exposures, state.exposures, totals.exposures, 'No exposures. Add one with: pilotgate expose 80=3000')
   table('connections-table', COLUMNS.connections, state.connections, totals.connections, 'No open connections.')
+  table('ended-table', COLUMNS.ended, state.ended, state.ended.length, 'No connection has ended yet.')
+  table('requests-table', COLUMNS.requests, state.requests, state.requests.length, 'No requests yet. They are seen where connections are read as HTTP: at the front, and at exposures with identity headers, host=rewrite or a folder.')
 }
 
 async function look () {

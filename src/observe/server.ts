@@ -17,13 +17,14 @@ import { listenError } from '../runtime/net/listen-error.ts'
 import type { GatewayControl } from '../gateway/control.ts'
 import { parseListen } from '../gateway/model/listen.ts'
 import type { StatusRecord } from '../gateway/model/records.ts'
+import { Sampler } from './history.ts'
 import { metricsText } from './metrics.ts'
 import { pageData } from './page-data.ts'
 import { PAGE_SCRIPT } from './page-script.ts'
 import { PAGE_STYLE } from './page-style.ts'
 import { ICON, PAGE } from './page.ts'
 
-export type Observed = Pick<GatewayControl, 'peers' | 'connections'> & { status(): StatusRecord }
+export type Observed = Pick<GatewayControl, 'peers' | 'connections' | 'recent'> & { status(): StatusRecord }
 
 export interface ObserveOptions {
   readonly listen: string // ip:port
@@ -42,13 +43,14 @@ export async function startObserve({ listen, control, log }: ObserveOptions): Pr
   if (place === undefined) throw new PilotError('USAGE', `observe ${listen}: expected ip:port`)
   if (!isLoopback(place.address))
     log.warn({ listen }, 'metrics and dashboard are open to anyone who can reach this address')
+  const history = new Sampler(() => control()?.recent().traffic)
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
   const server = createServer(
     { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
     (request, response) => {
       const answered = isOurs(request, place.address)
-        ? answer(request, control(), () => delay.percentile(99) / 1e9)
+        ? answer(request, control(), () => delay.percentile(99) / 1e9, history)
         : NOT_HERE
       send(request, response, answered)
       log.debug({ method: request.method, path: request.url, status: answered.status }, 'observe request')
@@ -69,6 +71,7 @@ export async function startObserve({ listen, control, log }: ObserveOptions): Pr
     stop: () =>
       new Promise((resolve) => {
         delay.disable()
+        history.stop()
         server.close(() => resolve())
         server.closeAllConnections()
       }),
@@ -81,7 +84,12 @@ interface Answer {
   readonly body: string
 }
 
-function answer(request: IncomingMessage, control: Observed | undefined, loopDelay: () => number): Answer {
+function answer(
+  request: IncomingMessage,
+  control: Observed | undefined,
+  loopDelay: () => number,
+  history: Sampler,
+): Answer {
   if (request.method !== 'GET' && request.method !== 'HEAD') return text(405, 'only GET and HEAD')
   const path = (request.url ?? '').replace(/\?.*$/s, '')
   switch (path) {
@@ -111,7 +119,9 @@ function answer(request: IncomingMessage, control: Observed | undefined, loopDel
       return {
         status: 200,
         type: 'application/json; charset=utf-8',
-        body: JSON.stringify(pageData(control.status(), control.peers(), control.connections())),
+        body: JSON.stringify(
+          pageData(control.status(), control.peers(), control.connections(), control.recent(), history.record),
+        ),
       }
     default:
       return text(404, 'not found; there are /, /metrics, /livez, /readyz and /startupz')

@@ -29,7 +29,7 @@ class TextSink implements LogSink {
   }
 
   write(line: string): boolean {
-    return this.#sink.write(logText(line, this.#colors))
+    return this.#sink.write(logText(line, this.#colors, this.#sink.columns))
   }
 
   once(event: 'drain', listener: () => void): unknown {
@@ -40,6 +40,7 @@ class TextSink implements LogSink {
 /** The part of a stream that a log needs. */
 export interface LogSink {
   readonly writableLength: number // bytes that it holds because its reader is slow
+  readonly columns?: number // of a terminal
   write(line: string): boolean
   once(event: 'drain', listener: () => void): unknown
 }

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import type { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { KeyOfPeer, TrustJudge } from '../proto/trust/requests.ts'
+import type { RefusalReason } from '../wire/refusal.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import type { GivingUp } from './giving-up.ts'
 
@@ -170,7 +171,8 @@ export interface Incoming {
   /** The peer has given up. */
   readonly gone: boolean
   accept(): OverlayStream
-  refuse(): void
+  /** @param reason that a peer with access may learn; absent: nothing. */
+  refuse(reason?: RefusalReason): void
 }
 
 export interface Listener {

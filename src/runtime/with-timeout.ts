@@ -13,3 +13,15 @@ export async function withTimeout<T>(promise: Promise<T>, ms: number, text: stri
     clearTimeout(timer)
   }
 }
+
+/** Waits for work that may be late: then it continues alone. Rejects as the work does, if it does in time. */
+export async function waitAtMost(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([
+    work,
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, ms)
+    }),
+  ])
+  clearTimeout(timer)
+}

@@ -216,8 +216,9 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     model: [],
     service: ['model'],
     udp: ['model', 'service'],
-    map: ['model', 'service', 'udp'], // never expose: what both need lies in service
-    expose: ['model', 'service', 'udp', 'http'],
+    map: ['model', 'service', 'udp', 'http'], // never expose: what both need lies in service
+    expose: ['model', 'service', 'udp', 'http', 'folder'],
+    folder: ['model', 'http'],
     http: ['model', 'service'],
     fronts: ['model', 'service', 'udp', 'http'],
     tickets: ['model', 'service'],

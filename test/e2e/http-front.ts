@@ -5,6 +5,7 @@
 import { Agent } from 'node:http'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { AccessLog } from '../../src/gateway/http/access-log.ts'
 import { dialling } from '../../src/gateway/http/dialling-agent.ts'
 import type { Hop } from '../../src/gateway/http/hop.ts'
 import { Http1 } from '../../src/gateway/http/http1.ts'
@@ -19,9 +20,10 @@ import { serve } from './servers.ts'
  * @param headMs how long the head of a request may take. Each client has its own connections, as with the real front.
  */
 export async function frontOf(stage: Stage, target: string, headMs = 60_000): Promise<Address> {
+  const access = new AccessLog(silentLogger)
   const [http1, http2] = [
-    new Http1(silentLogger, () => true, { headersTimeout: headMs, connectionsCheckingInterval: headMs / 3 }),
-    new Http2(silentLogger),
+    new Http1(access, () => true, { headersTimeout: headMs, connectionsCheckingInterval: headMs / 3 }),
+    new Http2(access),
   ]
   const { host, port } = address(target)
   const dial = async (): Promise<Socket> => {

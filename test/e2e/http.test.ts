@@ -298,7 +298,7 @@ test('a failure is answered with status, code and hint, as text or JSON', async 
 test('a refusing service is a 502 from the front, with a code that says which side refused', async () => {
   const curl = program('curl')
   const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: dead.pilot', `http://127.0.0.1:${front.port}/`])
-  assert.match(stdout, /^HTTP\/1\.1 502 Bad Gateway\r\n[\s\S]*Pilot-Error: CONNECTION_REFUSED\r\n[\s\S]*agent-b:81/)
+  assert.match(stdout, /^HTTP\/1\.1 502 Bad Gateway\r\n[\s\S]*Pilot-Error: TARGET_UNREACHABLE\r\n[\s\S]*agent-b:81/)
   const upgrade = await stage.run(curl, [
     '-sS',
     '-i',

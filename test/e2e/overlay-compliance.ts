@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { PilotError } from '../../src/base/errors.ts'
 import type { ErrorCode } from '../../src/base/errors.ts'
 import { ConnectionTable } from '../../src/gateway/service/connections.ts'
+import { AccessLog } from '../../src/gateway/http/access-log.ts'
 import { Exposure } from '../../src/gateway/expose/tcp.ts'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../../src/runtime/overlay.ts'
 import { HostAddresses } from '../../src/runtime/net/host-addresses.ts'
@@ -209,6 +210,8 @@ function services({ way, dialler, server, datagramPort, patienceMs }: Way): void
           connections: new ConnectionTable(),
           hosts: new HostAddresses(),
           log: silentLogger,
+          access: new AccessLog(silentLogger),
+          stateDir: '/nonexistent',
           onTaken: () => {},
         },
       )

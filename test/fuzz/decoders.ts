@@ -21,6 +21,7 @@ import { formatHandshakeMessage, parseHandshakeMessage } from '../../src/wire/ha
 import { decodePathHello, encodePathHello } from '../../src/wire/path-hello.ts'
 import { createPacketHeader, decodePacket, encodePacket, PACKET_HEADER_BYTES } from '../../src/wire/packet.ts'
 import { decodeSack, encodeSack, looksLikeSack } from '../../src/wire/sack.ts'
+import { decodeRefusal, encodeRefusal } from '../../src/wire/refusal.ts'
 import { decodeSynOptions, encodeSynOptions } from '../../src/wire/syn-options.ts'
 import {
   authFrameBytes,
@@ -36,9 +37,16 @@ export type Random = (limit: number) => number
 /** Feeds every datagram and payload decoder. @returns how many accepted it. */
 export function feed(bytes: Uint8Array): number {
   const before = bytes.slice()
-  const taken = [feedPacket, feedBeacon, feedFrames, feedSack, feedSynOptions, feedHandshake, feedHello].filter(
-    (decoder) => decoder(bytes),
-  ).length
+  const taken = [
+    feedPacket,
+    feedBeacon,
+    feedFrames,
+    feedSack,
+    feedSynOptions,
+    feedHandshake,
+    feedHello,
+    feedRefusal,
+  ].filter((decoder) => decoder(bytes)).length
   if (!equalBytes(bytes, before)) assert.fail(`changed: ${toHex(before)}`)
   return taken
 }
@@ -91,6 +99,13 @@ function feedSynOptions(bytes: Uint8Array): boolean {
   const options = decodeSynOptions(bytes)
   if (typeof options === 'string') return false
   assert.deepEqual(decodeSynOptions(encodeSynOptions(options)), options)
+  return true
+}
+
+function feedRefusal(bytes: Uint8Array): boolean {
+  const reason = decodeRefusal(bytes)
+  if (reason === undefined) return false
+  assert.equal(decodeRefusal(encodeRefusal(reason)), reason)
   return true
 }
 

@@ -9,6 +9,7 @@ import type { SimNode } from './simulator/sim-node.ts'
 
 const CLOSED = 81
 const DENIED = 80
+const DOWN = 82
 /** Source ports of the measured SYNs; those of the flood are lower. */
 const FIRST_PROBE = 60_000
 
@@ -55,3 +56,34 @@ for (const eachMs of [0, 1, 3, 40])
     if (eachMs === 0) assert.equal(closed.refused, 20)
     if (eachMs === 0) assert.ok(closed.afterMs! >= REFUSAL_MS + 10, `${closed.afterMs} ms`)
   })
+
+test('a pilotgate that has access learns that the service is down, after the same time; a plain peer does not', () => {
+  const sim = new SimOverlay({ seed: 1, path: { delayMs: 5, jitterMs: 0 } })
+  const [a, b] = sim.pair()
+  b.listenAndRefuse(DENIED)
+  b.listenAndRefuse(DOWN, 'target_unreachable')
+  a.dial('agent-b', CLOSED)
+  sim.run(5_000) // the tunnel is up
+  const ends = [CLOSED, DENIED, DOWN].map((port) => {
+    const [stream, startedAt] = [a.dial('agent-b', port), a.nowMs]
+    sim.until('over', 1_000, () => stream.over)
+    return { end: stream.failure, afterMs: Math.round(a.nowMs - startedAt) }
+  })
+  assert.deepEqual(
+    ends.map(({ end }) => end),
+    ['refused', 'refused', 'target_unreachable'],
+  )
+  assert.equal(new Set(ends.map(({ afterMs }) => afterMs)).size, 1, JSON.stringify(ends))
+})
+
+test('the reason is not sent to a peer without options, so it can be read as no other refusal', () => {
+  const { sim, b, eve } = setting()
+  b.listenAndRefuse(DOWN, 'target_unreachable')
+  const payloads: number[] = []
+  eve.onStreamPacket = ({ flags, srcPort }, payload) => {
+    if ((flags & FLAG_RST) !== 0 && [DOWN, DENIED, CLOSED].includes(srcPort)) payloads.push(payload.length)
+  }
+  for (const port of [DOWN, DENIED, CLOSED]) eve.send({ flags: FLAG_SYN, srcPort: FIRST_PROBE, dstPort: port, seq: 1 })
+  sim.run(200)
+  assert.deepEqual(payloads, [0, 0, 0])
+})

@@ -4,7 +4,9 @@ import type { AdminClient } from '../../admin/client.ts'
 import type { BenchOptions, BenchRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
+import { whileWaiting } from '../progress.ts'
 import { formatBytes, formatRate, formatRtt } from '../text.ts'
+import type { World } from '../world.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 import { bytesOption, durationOption } from './numbers.ts'
 
@@ -31,13 +33,22 @@ export function addBench(cli: Cli): void {
     .option('--for <time>', 'stop sending after this time', durationOption('--for', MIN_BENCH_MS, MAX_BENCH_MS), 5_000)
     .action(
       cli.action(async (out, peer: string, options: Options) =>
-        bench(out, clientOf(options, cli.world), peer, { bytes: options.bytes, forMs: options.for }),
+        bench(out, cli.world, clientOf(options, cli.world), peer, { bytes: options.bytes, forMs: options.for }),
       ),
     )
 }
 
-async function bench(out: Output, client: AdminClient, peer: string, options: BenchOptions): Promise<void> {
-  const record = await client.bench(peer, options)
+async function bench(
+  out: Output,
+  world: World,
+  client: AdminClient,
+  peer: string,
+  options: BenchOptions,
+): Promise<void> {
+  const mostMs = 1.25 * options.forMs // it measures round trips too
+  const record = await whileWaiting(out, world, client.bench(peer, options), (ms) => {
+    return `measuring ${peer}: ${Math.round(ms / 1_000)} s of at most ${Math.ceil(mostMs / 1_000)} s`
+  })
   out.result(record, lines(record))
 }
 

@@ -3,11 +3,19 @@
  */
 import type { Command } from 'commander'
 import { PilotError } from '../../base/errors.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import { parseExposeSpec } from '../../gateway/model/expose-spec.ts'
+import { formatMapSpec, parseMapSpec } from '../../gateway/model/map-spec.ts'
 import { TICKET_PREFIX } from '../../gateway/tickets/text.ts'
+import type { MappedRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import { exposedLine, mappedLine } from '../event-line.ts'
 import type { Cli } from '../cli.ts'
 import { serve } from '../serve.ts'
+import { sideNote } from '../output.ts'
+import type { World } from '../world.ts'
+import { qrLines } from './invite.ts'
+import { checkFree, isForOthers, noteIfSilent, urlOf } from '../where.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
 import { withStartOptions } from './options.ts'
 import { clientOf, withAdmin } from './reader.ts'
@@ -15,6 +23,7 @@ import { clientOf, withAdmin } from './reader.ts'
 export interface ExposeOptions extends ChangeOptions {
   readonly for?: string
   readonly once?: boolean
+  readonly rewriteHost?: boolean
 }
 
 export function addChange(cli: Cli): void {
@@ -53,8 +62,8 @@ function addMap(cli: Cli): void {
     'map a remote port to a local address: [[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp]',
     ['pilotgate map 8080:agent-b:80', 'pilotgate map agent-b:5432 --name db --save'],
   )
-  withStartOptions(withEdit(named(command))).action(
-    cli.action(async (out, spec: string, options: ChangeOptions) => {
+  withStartOptions(withEdit(named(scannable(command)))).action(
+    cli.action(async (out, spec: string, options: ChangeOptions & ScanOptions) => {
       if (spec.startsWith(TICKET_PREFIX))
         throw new PilotError(
           'USAGE',
@@ -63,15 +72,28 @@ function addMap(cli: Cli): void {
           undefined,
           'Use a ticket with `pilotgate join TICKET [LOCAL]`.',
         )
+      const { localAddress, localPort, ...rest } = parseMapSpec(spec)
+      if (localAddress !== undefined && localPort > 0)
+        await checkFree(
+          cli.world,
+          formatEndpoint({ address: localAddress, port: localPort }),
+          (port) => `pilotgate map ${formatMapSpec({ ...rest, localAddress, localPort: Number(port) })}`,
+        )
       return await askOrStart(
         cli.world,
         options,
         async (client) => {
           const record = await client.map(spec, editOf(options))
-          out.result(record, [`mapped ${mappedLine(record)}, as ${record.name}`])
+          out.result(record, [
+            `mapped ${mappedLine(record)}, as ${record.name}`,
+            ...openLines(record, options, cli.world),
+          ])
           undo(out, `pilotgate unmap ${record.name}`, options)
         },
-        async () => serve(out, cli.world, { ...options, map: [...(options.map ?? []), spec] }),
+        async () =>
+          serve(out, cli.world, { ...options, map: [...(options.map ?? []), spec] }, async (control) => {
+            if (options.qr === true) out.note(...openLines(control.mappings().at(-1)!, options, cli.world))
+          }),
       )
     }),
   )
@@ -96,9 +118,10 @@ function addExpose(cli: Cli): void {
           `expose "${written}": there is no "=" followed by a target`,
           {},
           undefined,
-          `To share port ${written} with a ticket: \`pilotgate share ${written}\`. To expose it to every trusted peer: \`pilotgate expose ${written}=${written}\`.`,
+          `To share port ${written} with a ticket: \`pilotgate share ${written}${termsOf(options)}\`. To expose it to every trusted peer: \`pilotgate expose ${written}=${written}${termsOf(options)}\`.`,
         )
       const spec = withTerms(written, options)
+      await noteIfSilent(cli.world, parseExposeSpec(spec).target)
       return await askOrStart(
         cli.world,
         options,
@@ -113,6 +136,11 @@ function addExpose(cli: Cli): void {
   )
 }
 
+/** As they were given, for another command. */
+function termsOf({ for: duration, once }: ExposeOptions): string {
+  return `${duration === undefined ? '' : ` --for ${duration}`}${once === true ? ' --once' : ''}`
+}
+
 export function named(command: Command): Command {
   return command.option('--name <name>', 'name of the new entry')
 }
@@ -124,11 +152,39 @@ export function limited(command: Command): Command {
     .option('--once', 'accept one connection, then end the exposure')
 }
 
+/** For servers that check `Host`. */
+export function rewriting(command: Command): Command {
+  return command.option('--rewrite-host', 'let the web server see its own name as Host (MCP SDK, Django, Vite)')
+}
+
+/** What to open. A port does not say for certain whether its service speaks HTTP. */
+export function openLines(record: MappedRecord, { qr }: ScanOptions, world: World): string[] {
+  const url = urlOf(record)
+  if (url === undefined) return []
+  if (qr === true && !isForOthers(record.local))
+    sideNote(world, 'no QR code: other machines cannot reach this address; name one of this machine, with --allow-lan')
+  return [`open ${url}`, ...(qr === true && isForOthers(record.local) ? qrLines(url, world) : [])]
+}
+
+export interface ScanOptions {
+  readonly qr?: boolean | undefined
+}
+
+/** For a phone in the same network. */
+export function scannable(command: Command): Command {
+  return command.option('--qr', 'draw the URL as a QR code, if the local address is one that a phone can reach')
+}
+
 function undo(out: Output, command: string, { save }: ChangeOptions): void {
   out.undo(`${command}${save === true ? ' --save' : ''}`)
 }
 
 /** The spec, extended by the flags. */
-export function withTerms(spec: string, { for: duration, once }: ExposeOptions): string {
-  return [spec, ...(duration === undefined ? [] : [`for=${duration}`]), ...(once === true ? ['once'] : [])].join(',')
+export function withTerms(spec: string, { for: duration, once, rewriteHost }: ExposeOptions): string {
+  return [
+    spec,
+    ...(rewriteHost === true ? ['host=rewrite'] : []),
+    ...(duration === undefined ? [] : [`for=${duration}`]),
+    ...(once === true ? ['once'] : []),
+  ].join(',')
 }

@@ -5,9 +5,10 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { AdminClient } from '../../admin/client.ts'
-import type { Edit } from '../../gateway/control.ts'
 import type { MappedRecord, TicketUseRecord } from '../../gateway/model/records.ts'
 import { resolveOptions } from '../../config/options.ts'
+import { mappedRow } from '../screen.ts'
+import { columnsOf } from '../teller.ts'
 import type { Ticket } from '../../gateway/tickets/text.ts'
 import { parseTicket } from '../../gateway/tickets/text.ts'
 import type { Cli } from '../cli.ts'
@@ -15,9 +16,14 @@ import { mappedLine } from '../event-line.ts'
 import type { Output } from '../output.ts'
 import { readSources, serve, type UpOptions } from '../serve.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
+import { checkFree } from '../where.ts'
 import type { World } from '../world.ts'
-import { named } from './change.ts'
+import { named, openLines, rewriting, scannable, type ScanOptions } from './change.ts'
 import { withStartOptions } from './options.ts'
+
+interface JoinOptions extends ChangeOptions, ScanOptions {
+  readonly rewriteHost?: boolean | undefined
+}
 
 export function addJoin(cli: Cli): void {
   const command = cli.add(
@@ -26,13 +32,14 @@ export function addJoin(cli: Cli): void {
     'use a ticket and map the service that it opens, to [BIND-IP:]LOCAL-PORT if given; `-` reads the ticket from stdin',
     ['pilotgate join pgt1_… 8080', 'pilotgate join - 127.0.0.1:8080 < ticket.txt'],
   )
-  withStartOptions(withEdit(named(command))).action(
-    cli.action(async (out, written: string, local: string | undefined, options: ChangeOptions) => {
+  withStartOptions(withEdit(named(scannable(rewriting(command))))).action(
+    cli.action(async (out, written: string, local: string | undefined, options: JoinOptions) => {
       const ticket = written === '-' ? await cli.world.readLine() : written
+      await checkFree(cli.world, local, (port) => `pilotgate join ${written === '-' ? '-' : 'TICKET'} ${port}`)
       return await askOrStart(
         cli.world,
         options,
-        async (client) => joinRunning(out, client, ticket, local, options),
+        async (client) => joinRunning(out, cli.world, client, ticket, local, options),
         async () => joinInForeground(out, cli.world, options, ticket, local),
       )
     }),
@@ -41,15 +48,16 @@ export function addJoin(cli: Cli): void {
 
 async function joinRunning(
   out: Output,
+  world: World,
   client: AdminClient,
   ticket: string,
   local: string | undefined,
-  options: ChangeOptions,
+  options: JoinOptions,
 ): Promise<void> {
-  const { used, record } = await redeemAndMap(client, ticket, local, editOf(options))
+  const { used, record } = await redeemAndMap(client, ticket, local, options)
   out.result({ ...record, ticket: used }, [
     `mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`,
-    ...openLines(record),
+    ...openLines(record, options, world),
   ])
   out.undo(`pilotgate unmap ${record.name}; pilotgate trust revoke ${used.peer}`)
 }
@@ -61,7 +69,7 @@ async function joinRunning(
 async function joinInForeground(
   out: Output,
   world: World,
-  options: ChangeOptions,
+  options: JoinOptions,
   text: string,
   local: string | undefined,
 ): Promise<number> {
@@ -69,29 +77,33 @@ async function joinInForeground(
   const named =
     options.registry !== undefined || (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' || options.daemon !== undefined
   const way: UpOptions = named ? {} : { ...rendezvousOf(ticket), ...(await guestState(world, options, ticket)) }
-  return await serve(out, world, { ...options, ...way }, async (control) => {
-    const { used, record } = await redeemAndMap(
-      { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
-      text,
-      local,
-      {},
-    )
-    const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
-    const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
-    out.note(...openLines(record))
-    if (!named)
-      out.note(
-        'from now on, without the ticket:',
-        `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
+  return await serve(
+    out,
+    world,
+    { ...options, ...way },
+    async (control) => {
+      const { used, record } = await redeemAndMap(
+        { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
+        text,
+        local,
+        { rewriteHost: options.rewriteHost },
       )
-  })
-}
-
-/** What to open. The ticket does not say whether the service speaks HTTP. */
-function openLines({ local, protocol }: MappedRecord): string[] {
-  return protocol === 'tcp'
-    ? [`open http://${local.replace(/^127\.0\.0\.1:/, 'localhost:')}/, or connect to ${local}`]
-    : []
+      const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
+      const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
+      const [url, ...code] = openLines(record, options, world)
+      if (world.terminal) out.note('', ...mappedRow(record, columnsOf(world), out), ...code, '')
+      else if (url !== undefined) out.note(url, ...code)
+      if (!named)
+        out.note(
+          'from now on, without the ticket:',
+          out.dim(
+            `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
+          ),
+          ...(world.terminal ? [''] : []),
+        )
+    },
+    'Using the ticket …',
+  )
 }
 
 function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {
@@ -122,10 +134,11 @@ async function redeemAndMap(
   client: Pick<AdminClient, 'redeem' | 'map'>,
   ticket: string,
   local: string | undefined,
-  edit: Edit,
+  options: JoinOptions,
 ): Promise<{ readonly used: TicketUseRecord; readonly record: MappedRecord }> {
   const used = await client.redeem(ticket)
   const remote = `${used.peer}:${used.port}${used.protocol === 'udp' ? '/udp' : ''}`
-  const record = await client.map(local === undefined ? remote : `${local}:${remote}`, edit)
+  const spec = `${local === undefined ? '' : `${local}:`}${remote}${options.rewriteHost === true ? ',host=rewrite' : ''}`
+  const record = await client.map(spec, editOf(options))
   return { used, record }
 }

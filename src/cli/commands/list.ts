@@ -6,15 +6,18 @@ import type { Command } from 'commander'
 import type { AdminClient } from '../../admin/client.ts'
 import type {
   ConnectionRecord,
+  EndedConnectionRecord,
   ExposedRecord,
   GroupPeerRecord,
   MappedRecord,
   PeerRecord,
   ResolveRecord,
 } from '../../gateway/model/records.ts'
+import type { Limits } from '../../gateway/model/expose-spec.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
-import { formatAge, formatBytes, formatRtt, table, unverified } from '../text.ts'
+import { causeText, whoIs } from '../event-line.ts'
+import { clock, formatAge, formatBytes, formatRtt, formatUntil, plural, table, unverified } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 type Heading = (text: string) => string
@@ -26,7 +29,20 @@ export function addList(cli: Cli): void {
   ])
   addKind(cli, list, 'mappings', 'list the remote ports that are mapped to local addresses', mappings)
   addKind(cli, list, 'exposures', 'list the local services that peers can reach', exposures)
-  addKind(cli, list, 'connections', 'list the connections that are open now', connections)
+  withAdmin(
+    cli.add(list, 'connections', 'list the connections that are open now, or those that ended lately', [
+      'pilotgate list connections',
+      'pilotgate list connections --recent',
+    ]),
+  )
+    .option('--recent', 'those that ended lately, with how they ended')
+    .action(
+      cli.action(async (out, options: ReaderOptions & { readonly recent?: boolean }) => {
+        const client = clientOf(options, cli.world)
+        if (options.recent === true) recent(out, (await client.recent()).connections)
+        else connections(out, await client.connections())
+      }),
+    )
   withAdmin(
     cli.add(list, 'peers', 'list peers, their paths and their traffic', [
       'pilotgate list peers',
@@ -88,11 +104,33 @@ async function exposures(out: Output, client: AdminClient): Promise<void> {
     entry.allow.join(', '),
     entry.protocol,
     state(entry),
+    termsText(entry),
   ])
   out.result(
     records,
-    table(['NAME', 'PORT', 'TARGET', 'ALLOW', 'PROTOCOL', 'STATE'], rows, (text) => out.bold(text)),
+    table(['NAME', 'PORT', 'TARGET', 'ALLOW', 'PROTOCOL', 'STATE', 'TERMS'], rows, (text) => out.bold(text)),
   )
+}
+
+/** When an exposure ends, its limits, and its open tickets; `-` if it has none of these. */
+export function termsText({ endsAt, once, limits, tickets, host }: ExposedRecord, now = Date.now()): string {
+  const terms = [
+    ...(endsAt === undefined ? [] : [`ends in ${formatUntil(endsAt, now)}`]),
+    ...(once === true ? ['once'] : []),
+    ...Object.entries(limits ?? {}).map(([name, value]) => LIMIT_TEXTS[name as keyof Limits](value as number)),
+    ...(host === undefined ? [] : ['host rewritten']),
+    ...(tickets === undefined ? [] : [plural(tickets, 'open ticket')]),
+  ]
+  return terms.length === 0 ? '-' : terms.join(', ')
+}
+
+const LIMIT_TEXTS: Readonly<Record<keyof Limits, (value: number) => string>> = {
+  connections: (value) => `at most ${value} open`,
+  connectionsPerPeer: (value) => `${value} per peer`,
+  newPerSecond: (value) => `${value} new per second`,
+  newPerSecondPerPeer: (value) => `${value} new per second and peer`,
+  bytesPerSecond: (value) => `${formatBytes(value)}/s`,
+  bytesPerSecondPerPeer: (value) => `${formatBytes(value)}/s per peer`,
 }
 
 function state({ draining }: Pick<MappedRecord | ExposedRecord, 'draining'>): string {
@@ -105,8 +143,7 @@ function peerText({ peer, state: peerState, connections: open, retryMs }: GroupP
   return `${peer} ${peerState}${open === 0 ? '' : `, ${open} open`}${next}`
 }
 
-async function connections(out: Output, client: AdminClient): Promise<void> {
-  const records = await client.connections()
+function connections(out: Output, records: readonly ConnectionRecord[]): void {
   if (records.length === 0) return out.result(records, ['no connections'])
   out.result(
     records,
@@ -118,12 +155,30 @@ async function connections(out: Output, client: AdminClient): Promise<void> {
   )
 }
 
+function recent(out: Output, records: readonly EndedConnectionRecord[]): void {
+  if (records.length === 0) return out.result(records, ['no connection has ended yet'])
+  const rows = records.map((entry) => [
+    clock(entry.endedAt),
+    entry.direction,
+    entry.service,
+    whoIs(entry),
+    formatBytes(entry.bytesIn),
+    formatBytes(entry.bytesOut),
+    formatAge(entry.durationMs),
+    causeText(entry),
+  ])
+  out.result(
+    records,
+    table(['ENDED', 'DIRECTION', 'SERVICE', 'PEER', 'IN', 'OUT', 'DURATION', 'HOW'], rows, (text) => out.bold(text)),
+  )
+}
+
 function connectionRow(entry: ConnectionRecord): string[] {
   return [
     String(entry.id),
     entry.direction,
     entry.service,
-    entry.peer,
+    whoIs(entry),
     entry.state,
     entry.local,
     entry.remote,

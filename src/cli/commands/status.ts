@@ -1,7 +1,8 @@
 /** `pilotgate status`: this gateway's node, connections and traffic. */
-import type { StatusRecord } from '../../gateway/model/records.ts'
+import type { ExposedRecord, StatusRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import { formatAge, formatBytes, formatNode } from '../text.ts'
+import { termsText } from './list.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addStatus(cli: Cli): void {
@@ -39,15 +40,21 @@ export function statusLines(status: StatusRecord, heading: (text: string) => str
     ['memory', `${formatBytes(status.memory.rssBytes)} resident, ${formatBytes(status.memory.heapBytes)} heap`],
     ...status.mappings.map((mapping): [string, string] => [
       'mapping',
-      `${mapping.local} → ${mapping.peer}, ${mapping.remote}`,
+      `${mapping.local} → ${mapping.peer}, ${mapping.remote}${mapping.draining === true ? ', draining' : ''}`,
     ]),
     ...status.exposures.map((expose): [string, string] => [
       'exposure',
-      `port ${expose.port} → ${expose.target}, for ${expose.allow.join(', ')}`,
+      [`port ${expose.port} → ${expose.target}, for ${expose.allow.join(', ')}`, ...termsOf(expose)].join(', '),
     ]),
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
   return rows.map(([name, value]) => `${heading(name.padEnd(width))}  ${value}`)
+}
+
+/** Draining, and its terms. */
+function termsOf(expose: ExposedRecord): string[] {
+  const terms = termsText(expose)
+  return [...(expose.draining === true ? ['draining'] : []), ...(terms === '-' ? [] : [terms])]
 }
 
 /** The local ports that lead to every peer, and the observe listener. */

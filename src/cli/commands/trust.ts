@@ -87,7 +87,13 @@ function addDecisions(cli: Cli, trust: Command): void {
 function who(peer: TrustRecord): string[] {
   const { hostname, nameVerified, fingerprint } = peer
   const name = hostname === null || nameVerified ? hostname : `${hostname} (unverified)`
-  return [name ?? '-', peer.address, String(peer.nodeId), fingerprint ?? '-', peer.publicKey ?? '-']
+  return [
+    [name, peer.label].filter(Boolean).join(', ') || '-',
+    peer.address,
+    String(peer.nodeId),
+    fingerprint ?? '-',
+    peer.publicKey ?? '-',
+  ]
 }
 
 /** Written by a stranger: one line of the table, however long it is. */

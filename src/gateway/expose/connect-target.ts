@@ -9,8 +9,11 @@ import type { GivingUp } from '../../runtime/giving-up.ts'
 import type { Target } from '../model/expose-spec.ts'
 import type { TargetHosts } from './target-hosts.ts'
 
+/** Targets with an address. */
+export type DialledTarget = Exclude<Target, { readonly kind: 'folder' | 'exec' }>
+
 /** Paused, so that nothing is read before a listener is attached. Rejects when no address takes the connection, or on an abort. */
-export async function connectTarget(target: Target, hosts: TargetHosts, giveUp: GivingUp): Promise<Socket> {
+export async function connectTarget(target: DialledTarget, hosts: TargetHosts, giveUp: GivingUp): Promise<Socket> {
   if (target.kind === 'unix') {
     const path = (await hosts.socketAt?.(target.path)) ?? target.path
     if (giveUp.aborted) throw new Error(GIVEN_UP)

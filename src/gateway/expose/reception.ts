@@ -2,6 +2,7 @@
  * The common part of TCP and UDP exposures: who is admitted and within which limits, how a caller is registered as a
  * connection, and what is counted and logged. Above: expose/tcp.ts, expose/udp.ts. Below: access.ts, limits.ts.
  */
+import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { HostAddresses } from '../../runtime/net/host-addresses.ts'
@@ -13,19 +14,27 @@ import type { ConfiguredTags } from '../model/tags.ts'
 import type { Connection, ConnectionTable } from '../service/connections.ts'
 import { admitPeer } from '../service/path-policy.ts'
 import { SparseLog } from '../service/sparse-log.ts'
+import type { AccessLog } from '../http/access-log.ts'
 import { AccessList } from './access.ts'
+import { MAX_PROCESSES } from './command.ts'
 import type { Admission } from './limits.ts'
 import { ExposureLimits } from './limits.ts'
 
 export interface ExposureDeps {
   readonly node: Overlay
   /** Guests by ticket; absent: none. */
-  readonly guests?: { standing(node: NodeId, service: ServiceKey): Promise<'granted' | 'restricted' | undefined> }
+  readonly guests?: {
+    standing(node: NodeId, service: ServiceKey): Promise<'granted' | 'restricted' | undefined>
+    labelOf(node: NodeId, service: ServiceKey): string | undefined
+  }
   /** Tags assigned in the configuration; absent: none. */
   readonly tags?: ConfiguredTags
   readonly connections: ConnectionTable
   readonly hosts: HostAddresses
   readonly log: Logger
+  readonly access: AccessLog
+  /** Of the gateway, absolute: no folder shows its files. */
+  readonly stateDir: string
   /** A one-connection exposure has had its connection. */
   readonly onTaken: (spec: ExposeSpec) => void
 }
@@ -51,13 +60,25 @@ export class Reception {
     this.#deps = deps
     this.#refused = refused
     this.#access = new AccessList(deps.node, spec.allow, deps.tags)
-    this.#limits = new ExposureLimits(spec.limits)
+    this.#limits = new ExposureLimits(
+      spec.target.kind === 'exec' ? { connections: MAX_PROCESSES, ...spec.limits } : spec.limits,
+    )
     this.#sparse = new SparseLog(deps.log)
   }
 
   get record(): ExposedRecord {
-    const { name, port, target, allow, protocol, identity } = this.#spec
-    return { name, port, target: target.text, allow, protocol, ...(identity !== undefined && { identity }) }
+    const { name, port, target, allow, protocol, identity, host, limits, once } = this.#spec
+    return {
+      name,
+      port,
+      target: target.text,
+      allow,
+      protocol,
+      ...(identity !== undefined && { identity }),
+      ...(host !== undefined && { host }),
+      ...(limits !== undefined && { limits }),
+      ...(once !== undefined && { once }),
+    }
   }
 
   start(): void {
@@ -113,12 +134,14 @@ export class Reception {
   enter(visitor: Visitor, abort: () => void): Connection | undefined {
     const { name, port, protocol, target } = this.#spec
     const { peer, peerName } = visitor
+    const label = this.#deps.guests?.labelOf(peer, serviceKey(this.record))
     const about = {
       direction: 'expose',
       service: name,
       protocol,
       peer: peerName,
       nodeId: peer,
+      ...(label !== undefined && { label }),
       local: target.text,
       remote: `${peerName}:${port}`,
     } as const
@@ -131,13 +154,13 @@ export class Reception {
 
   /** The connection is established. */
   opened(connection: Connection, traffic: NonNullable<Connection['stream']>): void {
-    connection.stream = traffic
     this.#deps.connections.counters.connections_exposed += 1
     this.taken = this.#spec.once === true
+    this.#deps.connections.opened(connection, traffic)
   }
 
   /** The target refuses the visitor's connection or datagrams. */
-  failed({ peerName }: Visitor, reason: string): void {
+  failed({ peerName }: Visitor, reason: string): PilotError {
     const { name, target } = this.#spec
     this.#deps.connections.counters.connections_failed += 1
     this.#sparse.warn(
@@ -145,6 +168,7 @@ export class Reception {
       { expose: name, target: target.text, peer: peerName, code: 'TARGET_UNREACHABLE', reason },
       'the local service does not answer',
     )
+    return new PilotError('TARGET_UNREACHABLE', `${target.text}: ${reason}`)
   }
 
   warn(kind: string, fields: object, message: string): void {

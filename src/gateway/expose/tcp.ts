@@ -4,18 +4,24 @@
  * only once the target has accepted the connection, so that 'connected' is true for it.
  */
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { PilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import { GiveUp } from '../../runtime/giving-up.ts'
 import type { Incoming, Listener, OverlayStream } from '../../runtime/overlay.ts'
+import { FolderServer } from '../folder/folder-server.ts'
 import { HttpExposure } from '../http/exposed.ts'
+import { Paced } from '../http/paced.ts'
 import { knownPeer } from '../model/known-peer.ts'
+import { hostOf } from '../model/expose-spec.ts'
 import type { ExposeSpec } from '../model/expose-spec.ts'
 import type { ExposedRecord } from '../model/records.ts'
 import type { Connection } from '../service/connections.ts'
 import { isRelayRefused } from '../service/path-policy.ts'
 import { resetSocket, splice } from '../service/splice.ts'
 import type { Service } from '../service/table.ts'
-import { connectTarget } from './connect-target.ts'
+import { callerEnvironment, startCommand } from './command.ts'
+import { connectTarget, type DialledTarget } from './connect-target.ts'
 import type { TargetHosts } from './target-hosts.ts'
 import { targetHosts } from './target-hosts.ts'
 import type { Admission } from './limits.ts'
@@ -35,6 +41,7 @@ export class Exposure implements Service<ExposedRecord> {
   readonly #hosts: TargetHosts
   readonly #reception: Reception
   #http: HttpExposure | undefined // parses requests to set headers; a new one at each start, because a drain is final
+  #folder: FolderServer | undefined // of a folder; likewise
   #door: Door | undefined // while it listens
 
   constructor(spec: ExposeSpec, deps: ExposureDeps) {
@@ -69,8 +76,13 @@ export class Exposure implements Service<ExposedRecord> {
   }
 
   #attend(): void {
-    const { node, log } = this.#deps
-    if (this.spec.identity?.includes('headers') === true) this.#http = new HttpExposure(this.spec.name, node, log)
+    const { node, access, stateDir } = this.#deps
+    const { name, target, identity, host } = this.spec
+    if (target.kind === 'folder') this.#folder = new FolderServer(target.path, stateDir, access)
+    const identifies = identity?.includes('headers') === true
+    const presents = host === undefined ? undefined : hostOf(target)
+    if (identifies || presents !== undefined)
+      this.#http = new HttpExposure(name, node, access, { identifies, presents })
     this.#reception.start()
   }
 
@@ -80,6 +92,7 @@ export class Exposure implements Service<ExposedRecord> {
     this.#door?.listener?.close()
     this.#door = undefined
     this.#http?.drain()
+    this.#folder?.drain()
   }
 
   #take(incoming: Incoming): void {
@@ -98,17 +111,17 @@ export class Exposure implements Service<ExposedRecord> {
       admission.release()
       return incoming.refuse()
     }
-    const turnAway = (): void => {
-      this.#deps.connections.remove(connection)
+    const turnAway = (error?: PilotError): void => {
+      this.#deps.connections.remove(connection, error)
       admission.release()
-      incoming.refuse()
+      incoming.refuse(error === undefined ? undefined : 'target_unreachable')
     }
+    if (this.#folder !== undefined) return this.#serveFolder(this.#folder, incoming, connection, admission)
     let socket: Socket
     try {
-      socket = await connectTarget(this.spec.target, this.#hosts, giveUp)
+      socket = await this.#reach(connection, giveUp)
     } catch (error) {
-      if (!giveUp.aborted) this.#reception.failed(incoming, (error as Error).message)
-      return turnAway()
+      return turnAway(giveUp.aborted ? undefined : this.#reception.failed(incoming, (error as Error).message))
     }
     if (giveUp.aborted || incoming.gone || this.#reception.taken) {
       socket.on('error', () => {})
@@ -116,6 +129,52 @@ export class Exposure implements Service<ExposedRecord> {
       return turnAway()
     }
     this.#accept(incoming, connection, socket, admission)
+  }
+
+  /** The service, or a process that is started for this connection. */
+  async #reach(connection: Connection, giveUp: GiveUp): Promise<Socket> {
+    const { target, name } = this.spec
+    if (target.kind !== 'exec') return await connectTarget(target as DialledTarget, this.#hosts, giveUp)
+    const caller = knownPeer(this.#deps.node, connection.nodeId!)
+    const env = callerEnvironment(caller, name, connection.label, process.env)
+    const pipe = await startCommand(target.command, env, ({ code, signal, lastWords }) => {
+      if (code !== 0)
+        this.#reception.warn(
+          'command',
+          {
+            peer: connection.peer,
+            code,
+            ...(signal !== null && { signal }),
+            ...(lastWords !== '' && { stderr: lastWords }),
+          },
+          'the command of an exposure failed',
+        )
+    })
+    return pipe as Duplex as Socket // splice and resetSocket treat what has no port as a Unix socket
+  }
+
+  #serveFolder(folder: FolderServer, incoming: Incoming, connection: Connection, admission: Admission): void {
+    const stream = incoming.accept()
+    connection.abort = () => stream.resetAndDestroy()
+    let failure: Error | undefined
+    stream.on('error', (error) => {
+      failure = error
+    })
+    stream.once('close', () => {
+      admission.release()
+      this.#onClosed(connection, stream, failure)
+    })
+    this.#reception.opened(connection, stream)
+    if (this.spec.path === 'direct') stream.refuseRelay()
+    const { pace } = admission
+    folder.serve(pace === undefined ? stream : new Paced(stream, pace), {
+      http: 'expose',
+      service: this.spec.name,
+      peer: stream.peerName,
+      nodeId: stream.peer,
+      ...(connection.label !== undefined && { label: connection.label }),
+    })
+    if (this.#reception.taken) this.#deps.onTaken(this.spec)
   }
 
   /** In its own scope, so that long-lived closures keep nothing of the connection's set-up alive. */
@@ -140,22 +199,27 @@ export class Exposure implements Service<ExposedRecord> {
     }
     // When read as HTTP, the peer's stream outlives this one connection to the target.
     connection.abort = () => stream.resetAndDestroy()
-    stream.once('close', () => closed(undefined))
+    let failure: Error | undefined
+    stream.once('error', (error) => {
+      failure = error
+    })
+    stream.once('close', () => closed(failure))
     this.#http.serve(
       stream,
       socket,
       async () => {
-        const next = await connectTarget(this.spec.target, this.#hosts, NEVER)
+        const next = await this.#reach(connection, NEVER)
         this.#introduce(connection, next, stream)
         return next
       },
       admission.pace,
+      connection.label,
     )
   }
 
   #onClosed(connection: Connection, stream: OverlayStream, error: Error | undefined): void {
     const { connections, log, node } = this.#deps
-    connections.remove(connection)
+    connections.remove(connection, error)
     const about = { expose: this.spec.name, peer: stream.peerName }
     if (isRelayRefused(error))
       this.#reception.warn(
@@ -179,6 +243,7 @@ export class Exposure implements Service<ExposedRecord> {
     const { node } = this.#deps
     if (socket.localAddress !== undefined && socket.localPort !== undefined) {
       const end = formatEndpoint({ address: socket.localAddress, port: socket.localPort })
+      connection.local = end
       connection.ends.add(end)
       socket.on('close', () => connection.ends.delete(end))
     }

@@ -7,7 +7,10 @@ import type { ExposeSpec } from '../model/expose-spec.ts'
 
 export class TimeBoxes {
   readonly #onOver: (name: string, reason: 'for' | 'once') => void
-  readonly #running = new Map<string, { readonly spec: ExposeSpec; readonly timer: NodeJS.Timeout }>()
+  readonly #running = new Map<
+    string,
+    { readonly spec: ExposeSpec; readonly endsAt: string; readonly timer: NodeJS.Timeout }
+  >()
   readonly #over = new Map<string, ExposeSpec>()
 
   constructor(onOver: (name: string, reason: 'for' | 'once') => void) {
@@ -21,7 +24,11 @@ export class TimeBoxes {
     if (known !== undefined && isDeepStrictEqual(known.spec, spec)) return
     this.#forget(name)
     if (forMs !== undefined)
-      this.#running.set(name, { spec, timer: setTimeout(() => this.end(spec, 'for'), forMs).unref() })
+      this.#running.set(name, {
+        spec,
+        endsAt: new Date(Date.now() + forMs).toISOString(),
+        timer: setTimeout(() => this.end(spec, 'for'), forMs).unref(),
+      })
   }
 
   end(spec: ExposeSpec, reason: 'for' | 'once'): void {
@@ -34,6 +41,11 @@ export class TimeBoxes {
 
   isOver(spec: ExposeSpec): boolean {
     return isDeepStrictEqual(this.#over.get(spec.name), spec)
+  }
+
+  /** RFC 3339; undefined: it has no end. */
+  endOf(name: string): string | undefined {
+    return this.#running.get(name)?.endsAt
   }
 
   /** Requested again by a person: it may start again. */

@@ -165,7 +165,7 @@ export class UdpExposure implements Service<ExposedRecord> {
 
   async #open(key: string, session: ExposedSession): Promise<UdpTarget> {
     const { target } = this.spec
-    if (target.kind === 'unix') throw new RangeError('a /udp port has no Unix socket behind it') // parsing refuses it
+    if (!('port' in target)) throw new RangeError('a /udp port has only HOST:PORT behind it') // parsing refuses it
     const opened = new UdpTarget(target, this.#hosts, {
       onAnswer: (answer) => this.#onAnswer(session, answer),
       onUnreachable: (error) => this.#onUnreachable(key, session, error),

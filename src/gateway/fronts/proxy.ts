@@ -151,12 +151,12 @@ export class Proxy {
     try {
       stream = await node.dial(`${peer}:${asked.port}`, giveUp.signal)
     } catch (error) {
-      connections.remove(connection)
+      connections.remove(connection, socket.destroyed ? undefined : asPilotError(error))
       throw error
     }
     socket.off('close', gone)
-    connection.stream = stream
     connection.nodeId = stream.peer
+    connections.opened(connection, stream)
     if (socket.destroyed) {
       stream.on('error', () => {})
       stream.resetAndDestroy()
@@ -164,7 +164,7 @@ export class Proxy {
       return
     }
     socket.write(head.accepted({ address: '0.0.0.0', port: 0 }))
-    splice(socket, stream, () => connections.remove(connection))
+    splice(socket, stream, (error) => connections.remove(connection, error))
   }
 
   /** @throws PilotError DENIED for everything that is not a peer. */

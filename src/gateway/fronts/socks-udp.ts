@@ -46,7 +46,7 @@ export class SocksUdp {
       { direction: 'map', service: 'proxy', protocol: 'udp', peer: '*', nodeId: null, local, remote: '*' },
       () => resetSocket(control),
     )
-    this.#connection.stream = this.#traffic
+    deps.connections.opened(this.#connection, this.#traffic)
     socket.on('message', (bytes, from) => this.#onClient(bytes, from))
     socket.on('error', (error) =>
       deps.log.debug({ service: 'proxy', reason: error.message }, 'a datagram could not be received or sent'),

@@ -1,43 +1,55 @@
 /**
- * A peer's HTTP on its way to a local target, with headers that identify the caller. A peer's stream has one connection
+ * A peer's HTTP on its way to a local target, with headers that identify the caller, or under the name that
+ * the target expects. A peer's stream has one connection
  * to the target at a time; if the target closes it between two requests, the next request opens another. Above:
  * expose/tcp.ts, which opens connections to the target. Below: http1.ts, http2.ts.
  */
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Logger } from '../../base/logger.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import { knownPeer } from '../model/known-peer.ts'
+import { DEFAULT_DOMAIN } from '../model/peer-host.ts'
+import type { AccessLog } from './access-log.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Hop } from './hop.ts'
+import { admitHost } from './host-rewrite.ts'
 import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { Paced } from './paced.ts'
 import { sniff } from './sniff.ts'
 
+export interface HttpExposureOptions {
+  readonly identifies: boolean // sets headers that identify the caller
+  readonly presents: string | undefined // Host that the service sees; undefined: the caller's
+}
+
 export class HttpExposure {
   readonly #service: string
   readonly #node: Overlay
+  readonly #options: HttpExposureOptions
   readonly #http1: Http1
   readonly #http2: Http2
 
   /** @param service name of the exposure */
-  constructor(service: string, node: Overlay, log: Logger) {
+  constructor(service: string, node: Overlay, access: AccessLog, options: HttpExposureOptions) {
     this.#service = service
     this.#node = node
-    this.#http1 = new Http1(log, (protocol) => OPAQUE.has(protocol))
-    this.#http2 = new Http2(log)
+    this.#options = options
+    this.#http1 = new Http1(access, (protocol) => OPAQUE.has(protocol))
+    this.#http2 = new Http2(access)
   }
 
   /**
    * @param first an open connection to the target; `open` makes further ones.
    * @param pace if bytes are limited, as in splice.ts.
+   * @param label of the ticket that admitted the peer.
    */
   serve(
     stream: OverlayStream,
     first: Socket,
     open: () => Promise<Socket>,
     pace: ((bytes: number) => number) | undefined,
+    label?: string,
   ): void {
     let ready: Socket | undefined = first.on('error', () => {}) // 'close' follows
     const connect = async (): Promise<Socket> => {
@@ -59,7 +71,10 @@ export class HttpExposure {
     const wire = pace === undefined ? stream : new Paced(stream, pace)
     wire.on('error', () => {})
     sniff(wire, (version) =>
-      (version === 2 ? this.#http2 : this.#http1).accept(wire, () => this.#hop(stream, agent, connect)),
+      (version === 2 ? this.#http2 : this.#http1).accept(wire, (asked) => {
+        if (this.#options.presents !== undefined) admitHost(asked.authority, DEFAULT_DOMAIN)
+        return this.#hop(stream, agent, connect, label)
+      }),
     )
   }
 
@@ -69,20 +84,23 @@ export class HttpExposure {
     this.#http2.drain()
   }
 
-  #hop(stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>): Hop {
+  #hop(stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>, label: string | undefined): Hop {
     const caller = knownPeer(this.#node, stream.peer)
     const { key, path } = caller
+    const { identifies, presents } = this.#options
     return {
       host: 'target',
       port: stream.localPort,
       agent,
-      connect,
-      caller, // one target per agent: the name is not a DNS name
+      connect, // one target per agent: the name is not a DNS name
+      ...(identifies && { caller }),
+      ...(presents !== undefined && { presents }),
       about: {
         http: 'expose',
         service: this.#service,
         peer: stream.peerName,
         nodeId: stream.peer,
+        ...(label !== undefined && { label }),
         ...(key !== null && { key }),
         ...(path !== null && { via: path }),
       },

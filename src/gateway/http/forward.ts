@@ -12,7 +12,7 @@ import { PilotError } from '../../base/errors.ts'
 import type { Tally } from './access-log.ts'
 import { failureOf } from './failure.ts'
 import { hint1, writeHead1 } from './guarded.ts'
-import { collect, pairs, requestHeaders, requestTrailers, responseHeaders } from './headers.ts'
+import { collect, pairs, redirectOf, requestHeaders, requestTrailers, responseHeaders } from './headers.ts'
 import type { Hop } from './hop.ts'
 import { MAX_ATTEMPTS } from './limits.ts'
 
@@ -56,7 +56,7 @@ export function forward(
         request.once('response', (answer: IncomingMessage) => {
           if (settled) return
           settled = true
-          respond(req, res, answer, tally, (error) => {
+          respond(req, res, hop, answer, tally, (error) => {
             request.destroy()
             onFailure(failureOf(error, hop))
           })
@@ -65,12 +65,12 @@ export function forward(
           if (!settled && out === request)
             fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`))
         })
-        sendBody(req, request, tally)
+        sendBody(req, request, hop, tally)
       },
     }
     sendVia(req, res, hop, body, fail)
   }
-  req.headers = requestHeaders(req.rawHeaders, hop.caller) as IncomingMessage['headers']
+  req.headers = requestHeaders(req.rawHeaders, hop.caller, hop.presents) as IncomingMessage['headers']
   send()
 }
 
@@ -113,6 +113,7 @@ function inform(
 export function respond(
   req: IncomingMessage,
   res: ServerResponse,
+  hop: Hop,
   answer: IncomingMessage,
   tally: Tally,
   onRefused: (error: unknown) => void,
@@ -120,7 +121,8 @@ export function respond(
   const hasLength = answer.headers['content-length'] !== undefined
   const chunked = !hasLength && req.httpVersion === '1.1' && req.method !== 'HEAD' && !NO_BODY.has(answer.statusCode!)
   const reason = REASON.test(answer.statusMessage!) ? answer.statusMessage : undefined
-  const thrown = writeHead1(res, answer.statusCode!, reason, responseHeaders(answer.rawHeaders, chunked))
+  const redirect = redirectOf(hostOf(req), hop.presents)
+  const thrown = writeHead1(res, answer.statusCode!, reason, responseHeaders(answer.rawHeaders, chunked, redirect))
   if (thrown !== undefined) {
     onRefused(thrown)
     return
@@ -155,12 +157,13 @@ export function isChunked(raw: readonly string[]): boolean {
 }
 
 /** Framing is decided here, from what the parser saw. */
-function sendBody(req: IncomingMessage, request: ClientRequest, tally: Tally): void {
+function sendBody(req: IncomingMessage, request: ClientRequest, { presents }: Hop, tally: Tally): void {
   request.path = req.url!
   const chunked = isChunked(req.rawHeaders)
   for (const [name, value] of pairs(req.rawHeaders)) {
     // as the client spelt them; http-proxy looks for lower case
-    if (/^(host|content-length)$/i.test(name) && request.hasHeader(name)) request.setHeader(name, value)
+    if (/^(host|content-length)$/i.test(name) && request.hasHeader(name))
+      request.setHeader(name, presents !== undefined && name.length === HOST.length ? presents : value)
   }
   if (chunked) {
     request.removeHeader('content-length')
@@ -183,6 +186,12 @@ function sendBody(req: IncomingMessage, request: ClientRequest, tally: Tally): v
   req.pipe(request)
 }
 
+/** As the client sent it; `req.headers` are those of the service by now. */
+function hostOf({ rawHeaders }: IncomingMessage): string | undefined {
+  return pairs(rawHeaders).find(([name]) => name.toLowerCase() === HOST)?.[1]
+}
+
+const HOST = 'host'
 const NOTHING = Buffer.alloc(0)
 const proxy = httpProxy.createProxyServer({})
 /** RFC 9110 §9.2.1: sending these twice does no harm. */

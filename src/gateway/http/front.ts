@@ -17,6 +17,7 @@ import type { ConnectionTable } from '../service/connections.ts'
 import { SparseLog } from '../service/sparse-log.ts'
 import { isGroup } from '../model/map-spec.ts'
 import type { WhoisEntry } from '../model/records.ts'
+import type { AccessLog } from './access-log.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Asked, Hop, HopAbout } from './hop.ts'
 import { destinationOf } from './hosts.ts'
@@ -32,6 +33,7 @@ export interface HttpFrontDeps {
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
+  readonly access: AccessLog
   readonly mappings: () => readonly NamedMapping[] // as they are now
   /** Additional web origins, in lower case, that may change things and open WebSockets. */
   readonly origins: readonly string[]
@@ -52,8 +54,8 @@ export class HttpFront {
   constructor(deps: HttpFrontDeps) {
     this.#deps = deps
     this.#sparse = new SparseLog(deps.log)
-    this.#http1 = new Http1(deps.log, () => true) // after an upgrade, the data is between the client and the peer
-    this.#http2 = new Http2(deps.log)
+    this.#http1 = new Http1(deps.access, () => true) // after an upgrade, the data is between the client and the peer
+    this.#http2 = new Http2(deps.access)
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
     this.#server.maxConnections = deps.connections.budget.clients
   }
@@ -196,16 +198,19 @@ export class HttpFront {
           ? await node.dial(`${peer}:${port}`, giveUp.signal)
           : await this.#deps.dialMapping(mapping.name, giveUp.signal)
       connections.counters.connections_mapped += 1
-      connection.stream = stream
       connection.nodeId = stream.peer
       connection.abort = () => stream.resetAndDestroy()
+      connections.opened(connection, stream)
       this.#nodes.set(peer, stream.peer)
       stream.allowHalfOpen = false // the end of an idle connection ends it
-      stream.on('error', () => {})
-      stream.once('close', () => connections.remove(connection))
+      let failure: Error | undefined
+      stream.once('error', (error) => {
+        failure = error
+      })
+      stream.once('close', () => connections.remove(connection, failure))
       return stream
     } catch (error) {
-      connections.remove(connection)
+      connections.remove(connection, asPilotError(error))
       connections.counters.connections_failed += 1
       const { code, message, hint } = asPilotError(error)
       this.#sparse.warn(

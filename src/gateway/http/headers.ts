@@ -6,6 +6,7 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { ipOf } from '../model/known-peer.ts'
 import type { KnownPeer } from '../model/known-peer.ts'
+import { locationFor, originFor } from './host-rewrite.ts'
 
 /** Names and values in turn, as Node's rawHeaders. */
 export type RawHeaders = readonly string[]
@@ -17,7 +18,7 @@ export type Fields = Record<string, string | string[]>
  * For an HTTP/1.1 request: names as the client wrote them, values of repeated names as lists, no framing except
  * `content-length`. That name and `host` are in lower case here, because Node and http-proxy expect that.
  */
-export function requestHeaders(raw: RawHeaders, caller: KnownPeer | undefined): Fields {
+export function requestHeaders(raw: RawHeaders, caller: KnownPeer | undefined, presents?: string): Fields {
   const named = connectionNames(raw)
   const kept = collect(
     raw,
@@ -31,6 +32,7 @@ export function requestHeaders(raw: RawHeaders, caller: KnownPeer | undefined): 
   if (listOf(raw, 'te').some((coding) => /^trailers\b/i.test(coding))) kept['te'] = 'trailers'
   if (caller !== undefined)
     Object.assign(kept, callerHeaders(caller), originHeaders(caller, String(kept['host'] ?? '')))
+  if (presents !== undefined) present(kept, 'host', presents)
   return kept
 }
 
@@ -59,6 +61,7 @@ export function collect(
 export function requestHeaders2(
   headers: Readonly<Record<string, unknown>>,
   caller: KnownPeer | undefined,
+  presents?: string,
 ): OutgoingHttpHeaders {
   const kept = without(
     headers,
@@ -71,7 +74,16 @@ export function requestHeaders2(
       lowerCase(callerHeaders(caller)),
       originHeaders(caller, String(kept[':authority'] ?? kept['host'] ?? '')),
     )
+  if (presents !== undefined) present(kept, kept[':authority'] === undefined ? 'host' : ':authority', presents)
   return kept as OutgoingHttpHeaders
+}
+
+/** The server sees its own address, whatever the client called it. */
+function present(fields: Record<string | symbol, unknown>, host: string, presents: string): void {
+  const authority = String(fields[host] ?? '')
+  const origin = Object.keys(fields).find((name) => name.toLowerCase() === 'origin')
+  if (origin !== undefined) fields[origin] = originFor(String(fields[origin]), authority, presents)
+  fields[host] = presents
 }
 
 export function requestTrailers2(headers: Readonly<Record<string, unknown>>): OutgoingHttpHeaders {
@@ -90,15 +102,27 @@ export function requestTrailers(raw: RawHeaders): [string, string][] {
 }
 
 /** Of a response, names and values in turn. `chunked`: the body is forwarded in chunks, so trailers can follow. */
-export function responseHeaders(raw: RawHeaders, chunked: boolean): string[] {
+export function responseHeaders(raw: RawHeaders, chunked: boolean, redirect?: Redirect): string[] {
   const named = connectionNames(raw)
-  return pairs(raw)
+  const fields = pairs(raw)
+  if (redirect !== undefined)
+    for (const field of fields) if (field[0].toLowerCase() === 'location') field[1] = redirect(field[1])
+  return fields
     .filter(([name]) => {
       const lower = name.toLowerCase()
       if (lower === 'trailer') return chunked
       return !HOP_BY_HOP.has(lower) && !named.has(lower)
     })
     .flat()
+}
+
+/** Replaces a `Location` of the service. */
+export type Redirect = (location: string) => string
+
+/** Under host=rewrite; otherwise a `Location` stays as it is. */
+export function redirectOf(authority: string | undefined, presents: string | undefined): Redirect | undefined {
+  if (authority === undefined || presents === undefined) return undefined
+  return (location) => locationFor(location, authority, presents)
 }
 
 /** Whether a backend could take this (lower-case) name for one of ours. */

@@ -12,15 +12,18 @@ export interface Hop {
   readonly connect: () => Promise<Duplex>
   /** Set in headers for the backend. Absent: nothing is set, and nothing from the client is removed. */
   readonly caller?: KnownPeer
+  /** What the service sees as its own host and port, under host=rewrite. Absent: what the client sent. */
+  readonly presents?: string
   readonly about: HopAbout
 }
 
 /** Its fields in the access log. */
 export interface HopAbout {
-  readonly http: 'front' | 'expose'
+  readonly http: 'front' | 'expose' | 'map'
   readonly service: string // name of the mapping or exposure, or PEER:PORT
   readonly peer: string
   readonly nodeId?: number
+  readonly label?: string // of the ticket that admitted it
   readonly key?: string
   readonly via?: string // kind of the overlay path
 }

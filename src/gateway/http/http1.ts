@@ -9,9 +9,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../../base/errors.ts'
 import { asPilotError, PilotError } from '../../base/errors.ts'
-import type { Logger } from '../../base/logger.ts'
-import { logAccess } from './access-log.ts'
-import type { Access, Tally } from './access-log.ts'
+import type { Access, AccessLog, Tally } from './access-log.ts'
 import { answerFailure } from './failure.ts'
 import { forward, isChunked } from './forward.ts'
 import { listOf, pairs } from './headers.ts'
@@ -34,7 +32,7 @@ interface Exchange {
 
 export class Http1 {
   readonly #server: Server
-  readonly #log: Logger
+  readonly #access: AccessLog
   readonly #open = new Map<Duplex, Connection>()
   #draining = false
 
@@ -44,11 +42,11 @@ export class Http1 {
    * @param heads how long the head of a request may take, and how often that is checked, ms.
    */
   constructor(
-    log: Logger,
+    access: AccessLog,
     mayUpgrade: (protocol: string) => boolean,
     heads = { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_CHECK_MS },
   ) {
-    this.#log = log
+    this.#access = access
     // Never listens: connections are passed in. Uploads and event streams may last indefinitely, so only the request
     // head has a timeout.
     this.#server = createServer({
@@ -147,7 +145,7 @@ export class Http1 {
       told = true
       connection?.active.delete(res)
       if (this.#draining && connection?.active.size === 0) (socket as Socket).destroySoon()
-      logAccess(this.#log, hop?.about, access, { ...tally, status: tally.status === 0 ? CLIENT_GONE : tally.status })
+      this.#access.note(hop?.about, access, { ...tally, status: tally.status === 0 ? CLIENT_GONE : tally.status })
     }
     return { hop, tally, fail, over }
   }
@@ -178,7 +176,7 @@ export class Http1 {
       `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nPilot-Error: ${code}\r\n\r\n${text}`,
     )
     ;(socket as Socket).destroySoon()
-    this.#log.info({ status: Number(status.slice(0, 3)), code, reason }, 'request')
+    this.#access.log.info({ status: Number(status.slice(0, 3)), code, reason }, 'request')
   }
 
   #hop(

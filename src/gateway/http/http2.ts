@@ -16,12 +16,10 @@ import type {
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asPilotError, PilotError } from '../../base/errors.ts'
-import type { Logger } from '../../base/logger.ts'
-import { logAccess } from './access-log.ts'
-import type { Access, Tally } from './access-log.ts'
+import type { Access, AccessLog, Tally } from './access-log.ts'
 import { answerFailure2, failureOf } from './failure.ts'
 import { handshake2, inform2, respond2, trail2, widen2 } from './guarded.ts'
-import { requestHeaders2, requestTrailers2 } from './headers.ts'
+import { redirectOf, requestHeaders2, requestTrailers2 } from './headers.ts'
 import type { Asked, Hop, Route } from './hop.ts'
 import { isExtendedConnect, openWebSocket2 } from './web-socket2.ts'
 import {
@@ -35,11 +33,11 @@ import {
 } from './limits.ts'
 
 export class Http2 {
-  readonly #log: Logger
+  readonly #access: AccessLog
   readonly #sessions = new Set<ServerHttp2Session>()
 
-  constructor(log: Logger) {
-    this.#log = log
+  constructor(access: AccessLog) {
+    this.#access = access
   }
 
   accept(socket: Duplex, route: Route): void {
@@ -95,7 +93,7 @@ export class Http2 {
     stream.once('close', () => {
       if (tally.status === 0) tally.status = CLIENT_GONE
       if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) tally.cut = true
-      logAccess(this.#log, hop?.about, access, tally)
+      this.#access.note(hop?.about, access, tally)
     })
     try {
       const isWebSocket = isExtendedConnect(headers)
@@ -122,7 +120,7 @@ export class Http2 {
     attempts = 1,
   ): Promise<void> {
     const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
-    const request = await upstreams.request(hop, requestHeaders2(headers, hop.caller), endStream)
+    const request = await upstreams.request(hop, requestHeaders2(headers, hop.caller, hop.presents), endStream)
     if (stream.destroyed || stream.closed) {
       request.close(constants.NGHTTP2_CANCEL)
       return
@@ -150,6 +148,11 @@ export class Http2 {
     if (!endStream && /^100-continue$/i.test(headers.expect ?? '')) inform2(stream, { ':status': 100 })
     if (endStream) stream.resume()
     else carryUp(stream, request, tally)
+    const redirect = redirectOf(headers[':authority'], hop.presents)
+    if (redirect !== undefined)
+      request.once('response', (answer: IncomingHttpHeaders) => {
+        if (answer.location !== undefined) answer.location = redirect(answer.location)
+      })
     carryDown(stream, request, tally, fail)
   }
 

@@ -31,7 +31,7 @@ export function upgrade(
 ): void {
   const { host, port, agent } = hop
   const protocol = req.headers.upgrade!
-  const headers = Object.assign(requestHeaders(req.rawHeaders, hop.caller), {
+  const headers = Object.assign(requestHeaders(req.rawHeaders, hop.caller, hop.presents), {
     Connection: 'Upgrade',
     Upgrade: protocol,
   })
@@ -54,7 +54,7 @@ export function upgrade(
   out.once('response', (answer) => {
     answered = true
     out.shouldKeepAlive = false // a service that refused an upgrade may treat the next bytes in any way
-    respond(req, res, answer, tally, (error) => {
+    respond(req, res, hop, answer, tally, (error) => {
       out.destroy()
       onFailure(failureOf(error, hop))
     })

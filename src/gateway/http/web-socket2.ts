@@ -108,10 +108,10 @@ function acceptUpgrade(stream: ServerHttp2Stream, answer: IncomingMessage, key: 
 
 /** An HTTP/1.1 upgrade has no body, so no header may announce one: it would swallow the following data. */
 function upgradeHeaders(headers: IncomingHttpHeaders, hop: Hop, key: string): OutgoingHttpHeaders {
-  const kept = requestHeaders2(headers, hop.caller)
+  const kept = requestHeaders2(headers, hop.caller, hop.presents)
   for (const name of Object.keys(kept)) if (name.startsWith(':') || BODY_NAMES.has(name)) delete kept[name]
   return Object.assign(kept, {
-    host: headers[':authority'] ?? headers.host ?? hop.host,
+    host: hop.presents ?? headers[':authority'] ?? headers.host ?? hop.host,
     connection: 'Upgrade',
     upgrade: 'websocket',
     'sec-websocket-key': key,

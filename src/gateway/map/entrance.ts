@@ -7,6 +7,7 @@ import { PilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { Endpoint, NodeId } from '../../base/types.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { AccessLog } from '../http/access-log.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
 import { tagOf } from '../model/allow.ts'
 import { clientFilter } from '../model/clients.ts'
@@ -24,6 +25,7 @@ export interface MappingDeps {
   readonly pool: LoopbackPool
   readonly connections: ConnectionTable
   readonly log: Logger
+  readonly access: AccessLog
   readonly allowLan: boolean
   /** Tags assigned in the configuration; absent: none. */
   readonly tags?: ConfiguredTags

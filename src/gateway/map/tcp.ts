@@ -11,6 +11,7 @@ import type { GivingUp } from '../../runtime/giving-up.ts'
 import { GiveUp } from '../../runtime/giving-up.ts'
 import { listenError } from '../../runtime/net/listen-error.ts'
 import type { OverlayStream } from '../../runtime/overlay.ts'
+import { HttpMapping } from '../http/mapped.ts'
 import { isGroup } from '../model/map-spec.ts'
 import type { MapSpec } from '../model/map-spec.ts'
 import type { MappedRecord } from '../model/records.ts'
@@ -28,6 +29,7 @@ export class Mapping implements Service<MappedRecord> {
   readonly #deps: MappingDeps
   readonly #entrance: Entrance
   readonly #group: PeerGroup | undefined // if there are several peers, or one that is probed
+  #http: HttpMapping | undefined // under host=rewrite; a new one at each start, because a drain is final
   #server: Server | undefined // while it listens
 
   constructor(spec: MapSpec, deps: MappingDeps) {
@@ -52,6 +54,7 @@ export class Mapping implements Service<MappedRecord> {
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start(): Promise<void> {
+    this.#readHttp()
     await this.#entrance.open((place) => this.#listen(place))
     this.#group?.start()
   }
@@ -60,6 +63,7 @@ export class Mapping implements Service<MappedRecord> {
   stop(): void {
     this.#server?.close()
     this.#server = undefined
+    this.#http?.drain()
     this.#group?.stop()
   }
 
@@ -72,8 +76,14 @@ export class Mapping implements Service<MappedRecord> {
     this.#attend(this.#server)
     running.#server = undefined
     running.stop()
+    this.#readHttp()
     this.#group?.start()
     return true
+  }
+
+  #readHttp(): void {
+    const { name, peer, port, host } = this.spec
+    if (host !== undefined) this.#http = new HttpMapping(name, peer, port, this.#deps.access)
   }
 
   #listen({ address, port }: Endpoint): Promise<Endpoint> {
@@ -122,6 +132,7 @@ export class Mapping implements Service<MappedRecord> {
       ? this.#entrance.enter(client, RESET, resetLater(socket))
       : undefined
     if (connection === undefined) return resetSocket(socket)
+    if (this.#http !== undefined) return this.#serve(this.#http, connection, socket)
     const giveUp = new GiveUp()
     const gone = (): void => giveUp.abort()
     socket.on('error', gone).on('close', gone)
@@ -132,34 +143,65 @@ export class Mapping implements Service<MappedRecord> {
         socket.off('close', gone).off('error', gone) // the dial has ended: an idle connection holds nothing of it
       },
       (error: unknown) => {
-        this.#deps.connections.remove(connection)
+        this.#deps.connections.remove(connection, giveUp.aborted ? undefined : asPilotError(error))
         if (!giveUp.aborted) this.#onFailed(socket, error)
       },
     )
   }
 
+  /** Its requests are read, and dial when they need the peer. */
+  #serve(http: HttpMapping, connection: Connection, socket: Socket): void {
+    this.#deps.connections.opened(connection, {
+      get bytesRead() {
+        return socket.bytesWritten
+      },
+      get bytesWritten() {
+        return socket.bytesRead
+      },
+    })
+    const closed = new GiveUp()
+    socket.once('close', () => {
+      closed.abort()
+      this.#deps.connections.remove(connection)
+    })
+    http.serve(socket, async () => {
+      const stream = await this.dial(closed).catch((error: unknown) => {
+        this.#warnOfFailure(error, 'a request failed')
+        throw error
+      })
+      this.#entrance.reached(connection, stream.peer)
+      return stream
+    })
+  }
+
   #onStream(connection: Connection, socket: Socket, stream: OverlayStream): void {
-    connection.stream = stream
     this.#entrance.reached(connection, stream.peer)
-    if (!socket.destroyed) return this.#join(connection, socket, stream)
+    if (!socket.destroyed) {
+      this.#deps.connections.opened(connection, stream)
+      return this.#join(connection, socket, stream)
+    }
     stream.on('error', () => {})
     stream.resetAndDestroy()
     this.#deps.connections.remove(connection)
   }
 
   #onFailed(socket: Socket, error: unknown): void {
+    this.#warnOfFailure(error, RESET)
+    resetSocket(socket)
+  }
+
+  #warnOfFailure(error: unknown, what: string): void {
     const { name, peer, port } = this.spec
     const { code, message, hint } = asPilotError(error)
     this.#deps.connections.counters.connections_failed += 1
-    this.#entrance.sparse.warn(`failed ${code}`, { mapping: name, peer, port, code, hint }, `${RESET}: ${message}`)
-    resetSocket(socket)
+    this.#entrance.sparse.warn(`failed ${code}`, { mapping: name, peer, port, code, hint }, `${what}: ${message}`)
   }
 
   #join(connection: Connection, socket: Socket, stream: OverlayStream): void {
     const { connections, log, node } = this.#deps
     const { name, port } = this.spec
     splice(socket, stream, (error) => {
-      connections.remove(connection)
+      connections.remove(connection, error)
       if (isRelayRefused(error))
         this.#entrance.sparse.warn(
           'relay',

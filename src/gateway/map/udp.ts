@@ -120,7 +120,7 @@ export class UdpMapping implements Service<MappedRecord>, UdpAttendant {
       {
         onOpen: (nodeId) => {
           this.#entrance.reached(connection, nodeId)
-          connection.stream = traffic
+          connections.opened(connection, traffic)
         },
         onAnswer: (answer) => {
           session.usedAt = performance.now()

@@ -1,6 +1,13 @@
 /** What a running gateway prints under --json, and what a change of the configuration did. */
 import type { NodeId } from '../../base/types.ts'
-import type { ExposedRecord, MappedRecord, NodeRecord, PathRecord } from './records.ts'
+import type {
+  ConnectionRecord,
+  EndedConnectionRecord,
+  ExposedRecord,
+  MappedRecord,
+  NodeRecord,
+  PathRecord,
+} from './records.ts'
 
 /** What a running gateway prints under --json, one object per line, with `v: 1` first. */
 export type GatewayEvent =
@@ -28,7 +35,11 @@ export type GatewayEvent =
       readonly service: string
       readonly peer: string
       readonly nodeId: NodeId
+      readonly label?: string // given to the ticket here
     }
+  /** A connection of a mapping or exposure is established, or has ended. */
+  | ({ readonly event: 'connection'; readonly state: 'opened' } & Omit<ConnectionRecord, 'state' | 'openedMs'>)
+  | ({ readonly event: 'connection'; readonly state: 'ended' } & EndedConnectionRecord)
   /** A peer sent a message or a file over data exchange (port 1001); it is kept at `path`. */
   | {
       readonly event: 'message'

@@ -23,7 +23,7 @@ export function checkLoopback(address: string, allowLan: boolean, what: string):
   throw new PilotError(
     'USAGE',
     `${what}: ${address} is not a loopback address, so other machines could use it; pass --allow-lan to allow that`,
-    { local: address },
+    { local: address, needs: 'allow-lan' },
     undefined,
     'Pass --allow-lan, or listen on 127.0.0.1.',
   )

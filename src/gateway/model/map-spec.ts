@@ -8,6 +8,7 @@ import { parseAddress, parsePeerName, withoutBrackets } from '../../base/address
 import { formatEndpoint } from '../../base/types.ts'
 import { tagOf } from './allow.ts'
 import { CLIENT_FORM, isClientBlock } from './clients.ts'
+import { HOST_FORM, NO_UDP_HOST, parseHostPolicy, type HostPolicy } from './host-policy.ts'
 import { parsePort } from './listen.ts'
 import { NO_DIRECT_UDP, parsePathPolicy, PATH_FORM, type PathPolicy } from './path-policy.ts'
 import { type Fail, failing, type Protocol, splitProtocol, suffix } from './spec-text.ts'
@@ -21,6 +22,7 @@ export interface MapSpec {
   readonly localAddress?: string // absent: the peer's own loopback address, and `localPort` is `port`
   readonly localPort: number // 0 picks a free one
   readonly path?: PathPolicy // absent: any
+  readonly host?: HostPolicy // absent: the Host header is the client's
   readonly clients?: readonly string[] // addresses and CIDR blocks that may connect; absent: anyone who can reach the local address
   readonly balance?: Balance // between several peers; absent: round-robin
   readonly probe?: number // seconds between probe connections; absent: none
@@ -41,6 +43,7 @@ export function parseMapSpec(text: string): MapSpec {
   const { body, protocol } = splitProtocol(head!, fail)
   const path = parseMapOptions(options, fail)
   if (protocol === 'udp' && path.path === 'direct') fail(NO_DIRECT_UDP)
+  if (protocol === 'udp' && path.host !== undefined) fail(NO_UDP_HOST)
   const colon = body.lastIndexOf(':')
   if (colon < 0) fail('there is no colon followed by a port')
   const portText = body.slice(colon + 1)
@@ -56,7 +59,7 @@ export function formatMapSpec(spec: MapSpec): string {
   const peers = peersOf(spec.peer)
     .map((peer) => (peer.includes(':') ? `[${peer}]` : peer))
     .join('|')
-  const options = (['path', 'balance', 'probe'] as const).map((key) =>
+  const options = (['path', 'host', 'balance', 'probe'] as const).map((key) =>
     spec[key] === undefined ? '' : `,${key}=${spec[key]}`,
   )
   if (spec.check !== undefined)
@@ -116,14 +119,14 @@ export const PROBE_SERVICE_FORM = `the full name of a gRPC service such as pkg.S
 export const PEER_FORM =
   'a peer is a hostname (lower-case letters, digits, hyphens), an address such as 0:0000.0000.0004, or a node id'
 
-function parseMapOptions(
-  options: readonly string[],
-  fail: Fail,
-): Pick<MapSpec, 'path' | 'balance' | 'probe' | 'check' | 'clients'> {
-  const read: { path?: PathPolicy; balance?: Balance; probe?: number; check?: Check; clients?: readonly string[] } = {}
+type MapTerms = Pick<MapSpec, 'path' | 'host' | 'balance' | 'probe' | 'check' | 'clients'>
+
+function parseMapOptions(options: readonly string[], fail: Fail): MapTerms {
+  const read: { -readonly [K in keyof MapTerms]: MapTerms[K] } = {}
   for (const option of options) {
     const [, key, value] = /^([a-z-]+)=(.*)$/s.exec(option) ?? []
     if (key === 'path') read.path = parsePathPolicy(value!) ?? fail(`"${option}": ${PATH_FORM}`)
+    else if (key === 'host') read.host = parseHostPolicy(value!) ?? fail(`"${option}": ${HOST_FORM}`)
     else if (key === 'balance')
       read.balance = BALANCES.find((known) => known === value) ?? fail(`"${option}": ${BALANCE_FORM}`)
     else if (key === 'probe') read.probe = parsePort(value!) ?? fail(`"${option}": whole seconds`)
@@ -138,7 +141,7 @@ function parseMapOptions(
       read.clients = [...(read.clients ?? []), isClientBlock(value!) ? value! : fail(`"${option}": ${CLIENT_FORM}`)]
     else
       fail(
-        `"${option}" is not an option; use path=POLICY, balance=POLICY, probe=SECONDS, probe-http=PATH, probe-grpc=SERVICE and client=CIDR`,
+        `"${option}" is not an option; use path=POLICY, host=rewrite, balance=POLICY, probe=SECONDS, probe-http=PATH, probe-grpc=SERVICE and client=CIDR`,
       )
   }
   if (read.check !== undefined && read.probe === undefined)
@@ -185,7 +188,7 @@ export const NO_GROUP_UDP =
   'several peers cannot be combined with /udp: an answer does not show which of them received the datagram'
 
 const MAP_FORM =
-  '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'
+  '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,host=rewrite][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'
 
 const ONE_PEER = String.raw`\[[^[\]|]*\]|tag:[a-z0-9-]+|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]|]*`
 

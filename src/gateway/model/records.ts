@@ -5,7 +5,7 @@
 import type { ErrorCode } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { NatStatus, OverlayStatus, PathKind, PathStatus, PeerStatus } from '../../runtime/overlay.ts'
-import type { IdentityKind } from './expose-spec.ts'
+import type { IdentityKind, Limits } from './expose-spec.ts'
 
 export interface MappedRecord {
   readonly name: string
@@ -34,6 +34,11 @@ export interface ExposedRecord {
   readonly allow: readonly string[]
   readonly protocol: 'tcp' | 'udp'
   readonly identity?: readonly IdentityKind[] // absent: none
+  readonly host?: 'rewrite' // absent: the caller's
+  readonly limits?: Limits // absent: none
+  readonly endsAt?: string // RFC 3339; absent: it has no end
+  readonly once?: true // ends after one connection
+  readonly tickets?: number // open: not used, not expired; absent: 0
   readonly draining?: true // takes no new connections
 }
 
@@ -89,12 +94,58 @@ export interface ConnectionRecord {
   readonly protocol: 'tcp' | 'udp' // udp: a session, which ends after a period of silence
   readonly peer: string
   readonly nodeId: NodeId | null
-  readonly local: string
+  readonly label?: string // of the ticket that admitted the peer
+  readonly local: string // what the local program calls its client (expose), or its own end (map); the target while it is dialled
   readonly remote: string
   readonly bytesIn: number // overlay → local
   readonly bytesOut: number // local → overlay
   readonly openedMs: number // age
   readonly state: 'connecting' | 'open'
+}
+
+/** How a connection ended: both directions in order; reset by one side; ended by us; or never established (code). */
+export type EndCause = 'ended' | 'peer_reset' | 'local_reset' | 'stopped' | 'failed'
+
+/** A connection that has ended. */
+export interface EndedConnectionRecord extends Omit<ConnectionRecord, 'openedMs' | 'state'> {
+  readonly endedAt: string // RFC 3339
+  readonly durationMs: number
+  readonly cause: EndCause
+  readonly code: ErrorCode | null // of cause failed
+}
+
+/** An HTTP request that went through the front, or through a service that is read as HTTP. */
+export interface RequestRecord {
+  readonly at: string // RFC 3339, when it ended
+  readonly http?: 'front' | 'expose' | 'map' // absent, as the next two: it led nowhere
+  readonly service?: string
+  readonly peer?: string
+  readonly nodeId?: NodeId
+  readonly label?: string // of the ticket that admitted the peer
+  readonly method: string
+  readonly host: string
+  readonly path: string // without its query
+  readonly protocol: string
+  readonly status: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly ms: number
+  readonly code?: string // of our own answer
+  readonly cut?: true // not delivered completely
+}
+
+/** The last connections that ended and the last requests, the newest last. */
+export interface RecentRecord {
+  readonly connections: readonly EndedConnectionRecord[]
+  readonly requests: readonly RequestRecord[]
+  readonly traffic: TrafficRecord
+}
+
+/** What passed through: payload of all connections since the start. */
+export interface TrafficRecord {
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly connections: number // open now
 }
 
 /** The owner of a local connection. */
@@ -140,6 +191,7 @@ export interface TrustRecord {
   readonly fingerprint: string | null // of the key, for people to compare
   readonly since: string | null // RFC 3339
   readonly until?: string // RFC 3339, when trust expires; absent: it has no end
+  readonly label?: string // of the ticket that it came with
 }
 
 export interface PendingTrustRecord extends TrustRecord {
@@ -187,13 +239,19 @@ export interface BenchRecord {
   readonly path: PathRecord | null // null: through a daemon, which does not report it
 }
 
-/** A new ticket. The text is a secret until it has been used. */
-export interface TicketRecord {
-  readonly ticket: string // pgt1_…
+/** A ticket that has not been used. */
+export interface OpenTicketRecord {
+  readonly id: string // for `invite cancel`; reveals nothing of the ticket
   readonly service: string // name of the exposure that it opens
   readonly port: number
   readonly protocol: 'tcp' | 'udp'
+  readonly label?: string // what a person here calls the one who gets it
   readonly expires: string // RFC 3339
+}
+
+/** A new ticket. The text is a secret until it has been used. */
+export interface TicketRecord extends OpenTicketRecord {
+  readonly ticket: string // pgt1_…
   readonly registry: string // whose address it carries
   readonly loopback: boolean // its rendezvous is on loopback: valid only on this machine
 }

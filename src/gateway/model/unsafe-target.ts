@@ -39,6 +39,8 @@ export function isControlSocket(path: string): boolean {
 }
 
 function dangerOf(target: ExposeSpec['target']): string | undefined {
+  if (target.kind === 'folder') return target.path === '/' ? 'the whole file system' : undefined
+  if (target.kind === 'exec') return undefined
   if (target.kind === 'unix') return isControlSocket(target.path) ? 'a socket that controls this machine' : undefined
   return /^[\d.]+$|:/.test(target.host) && isUnsafeAddress(target.host)
     ? 'a link-local, metadata or multicast address'

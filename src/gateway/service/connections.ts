@@ -1,9 +1,13 @@
-/** The connections currently passing through this gateway: for display, for limits, and for a drain to wait on. */
+/**
+ * The connections that pass through this gateway: for display, for limits, and for a drain to wait on; and the last ones
+ * that ended, with how.
+ */
 import { PilotError } from '../../base/errors.ts'
 import { descriptorBudget } from '../../runtime/net/descriptors.ts'
 import type { DescriptorBudget } from '../../runtime/net/descriptors.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { ConnectionRecord } from '../model/records.ts'
+import type { ConnectionRecord, EndCause, EndedConnectionRecord, TrafficRecord } from '../model/records.ts'
+import { Recent } from './recent.ts'
 
 /** An OverlayStream, or the counts of a UDP session. */
 export interface Traffic {
@@ -17,10 +21,12 @@ export class Connection {
   readonly service: string
   readonly protocol: 'tcp' | 'udp'
   readonly peer: string
-  readonly local: string
+  readonly label: string | undefined
   readonly remote: string
+  local: string
   nodeId: NodeId | null
   stream: Traffic | undefined // once it is open
+  stopped = false // ended by us
   readonly openedAt = performance.now()
   /** ip:port of our end towards the local program, which sees it as its client. */
   readonly ends = new Set<string>()
@@ -37,6 +43,7 @@ export class Connection {
     this.service = about.service
     this.protocol = about.protocol
     this.peer = about.peer
+    this.label = about.label
     this.nodeId = about.nodeId
     this.local = about.local
     this.remote = about.remote
@@ -44,7 +51,35 @@ export class Connection {
   }
 
   get record(): ConnectionRecord {
-    const { id, direction, service, protocol, peer, nodeId, local, remote, stream } = this
+    const { stream } = this
+    return {
+      ...this.#about,
+      openedMs: Math.round(performance.now() - this.openedAt),
+      state: stream === undefined ? 'connecting' : 'open',
+    }
+  }
+
+  /** @param error that ended it early. */
+  ended(error: Error | undefined): EndedConnectionRecord {
+    return {
+      ...this.#about,
+      endedAt: new Date().toISOString(),
+      durationMs: Math.round(performance.now() - this.openedAt),
+      ...this.#causeOf(error),
+    }
+  }
+
+  #causeOf(error: Error | undefined): { readonly cause: EndCause; readonly code: EndedConnectionRecord['code'] } {
+    if (this.stopped) return { cause: 'stopped', code: null }
+    if (error instanceof PilotError && error.code !== 'PEER_RESET') return { cause: 'failed', code: error.code }
+    if (error instanceof PilotError) return { cause: 'peer_reset', code: null }
+    if (error !== undefined) return { cause: 'local_reset', code: null }
+    if (this.stream !== undefined) return { cause: 'ended', code: null }
+    return { cause: this.direction === 'map' ? 'local_reset' : 'peer_reset', code: null } // the caller left before it was open
+  }
+
+  get #about(): Omit<ConnectionRecord, 'openedMs' | 'state'> {
+    const { id, direction, service, protocol, peer, nodeId, label, local, remote, stream } = this
     return {
       id,
       direction,
@@ -52,14 +87,18 @@ export class Connection {
       protocol,
       peer,
       nodeId,
+      ...(label !== undefined && { label }),
       local,
       remote,
       bytesIn: stream?.bytesRead ?? 0,
       bytesOut: stream?.bytesWritten ?? 0,
-      openedMs: Math.round(performance.now() - this.openedAt),
-      state: stream === undefined ? 'connecting' : 'open',
     }
   }
+}
+
+export interface ConnectionWatch {
+  opened(record: ConnectionRecord): void
+  ended(record: EndedConnectionRecord): void
 }
 
 export class ConnectionTable {
@@ -78,7 +117,9 @@ export class ConnectionTable {
     bytes_out: 0,
     faults: 0, // our uncaught exceptions: each ended at most the connection it happened in
   }
+  readonly #recent = new Recent<EndedConnectionRecord>(MAX_RECENT)
   #nextId = 1
+  #watch: ConnectionWatch | undefined
   #waiters: Array<() => void> = []
 
   constructor(budget: DescriptorBudget = descriptorBudget()) {
@@ -93,6 +134,25 @@ export class ConnectionTable {
   }
   get records(): readonly ConnectionRecord[] {
     return [...this.#open].map((connection) => connection.record)
+  }
+
+  /** The last that ended, the newest last. */
+  get recent(): readonly EndedConnectionRecord[] {
+    return this.#recent.all
+  }
+
+  get traffic(): TrafficRecord {
+    let [bytesIn, bytesOut] = [this.counters.bytes_in, this.counters.bytes_out]
+    for (const { stream } of this.#open) {
+      bytesIn += stream?.bytesRead ?? 0
+      bytesOut += stream?.bytesWritten ?? 0
+    }
+    return { bytesIn, bytesOut, connections: this.#open.size }
+  }
+
+  /** Calls back for each connection that opens and ends. */
+  watch(watch: ConnectionWatch): void {
+    this.#watch = watch
   }
 
   /** @throws PilotError TOO_MANY if all are in use, or one peer has half of them at our exposures. */
@@ -118,8 +178,18 @@ export class ConnectionTable {
     return undefined
   }
 
-  remove(connection: Connection): void {
+  /** It is established. */
+  opened(connection: Connection, traffic: Traffic): void {
+    connection.stream = traffic
+    this.#watch?.opened(connection.record)
+  }
+
+  /** @param error that ended it early, or kept it from opening. */
+  remove(connection: Connection, error?: Error): void {
     if (!this.#open.delete(connection)) return
+    const ended = connection.ended(error)
+    this.#recent.add(ended)
+    this.#watch?.ended(ended)
     this.#leave(connection)
     this.counters.bytes_in += connection.stream?.bytesRead ?? 0
     this.counters.bytes_out += connection.stream?.bytesWritten ?? 0
@@ -138,7 +208,7 @@ export class ConnectionTable {
   /** Ends those of one service abruptly. */
   abortOf(direction: Connection['direction'], service: string): void {
     for (const connection of this.#open)
-      if (connection.direction === direction && connection.service === service) connection.abort()
+      if (connection.direction === direction && connection.service === service) stop(connection)
   }
 
   /** Waits until none is open, at most `graceMs`; then ends the rest. @returns how many had to be ended. */
@@ -153,7 +223,15 @@ export class ConnectionTable {
       })
     }
     const left = this.#open.size
-    for (const connection of this.#open) connection.abort()
+    for (const connection of this.#open) stop(connection)
     return left
   }
 }
+
+function stop(connection: Connection): void {
+  connection.stopped = true
+  connection.abort()
+}
+
+/** What a person looks through; each is a few hundred bytes. */
+const MAX_RECENT = 200

@@ -12,11 +12,17 @@ import { isProof, proofOf, sameProof } from './text.ts'
 
 /** Absent in files of older versions: then only the name counts. */
 const Made = { port: z.number().optional(), protocol: z.enum(['tcp', 'udp']).optional(), target: z.string().optional() }
-const Open = z.object({ secret: z.string(), service: z.string(), ...Made, expires: z.number() })
+const Open = z.object({
+  secret: z.string(),
+  service: z.string(),
+  ...Made,
+  label: z.string().optional(),
+  expires: z.number(),
+})
 const Guest = z.object({
   key: z.string(),
   limited: z.boolean(),
-  used: z.array(z.object({ service: z.string(), ...Made, proof: z.string() })),
+  used: z.array(z.object({ service: z.string(), ...Made, label: z.string().optional(), proof: z.string() })),
 })
 const Book = z.object({ version: z.literal(1), open: z.array(Open), guests: z.array(Guest) })
 
@@ -26,6 +32,7 @@ interface Opened {
   readonly port?: number | undefined
   readonly protocol?: 'tcp' | 'udp' | undefined
   readonly target?: string | undefined
+  readonly label?: string | undefined // what a person here calls the one who gets it
 }
 
 export interface OpenTicket extends Opened {
@@ -40,7 +47,12 @@ interface Guest {
 
 /** Our view of a node with a proof. */
 export type Redeemed =
-  | { readonly verdict: 'accept'; readonly service: string; readonly fresh: boolean }
+  | {
+      readonly verdict: 'accept'
+      readonly service: string
+      readonly label?: string | undefined
+      readonly fresh: boolean
+    }
   | { readonly verdict: 'refuse' }
 
 export class TicketBook {
@@ -89,6 +101,25 @@ export class TicketBook {
     this.#become([...open, ticket], this.#guests)
   }
 
+  /** Neither used nor expired. */
+  open(now: number): readonly OpenTicket[] {
+    return this.#open.filter(({ expires }) => expires > now)
+  }
+
+  /** Withdraws open tickets. @returns how many. @throws PilotError STATE_UNWRITABLE: they stay open. */
+  cancel(fits: (ticket: OpenTicket) => boolean): number {
+    const kept = this.#open.filter((ticket) => !fits(ticket))
+    const cancelled = this.#open.length - kept.length
+    if (cancelled > 0) this.#become(kept, this.#guests)
+    return cancelled
+  }
+
+  /** Of the ticket that admitted a guest to this exposure, or absent that, of its latest one. @param key base64. */
+  labelOf(key: string, service?: ServiceKey): string | undefined {
+    const used = this.#guests.get(key)?.used ?? []
+    return (service === undefined ? used : used.filter((ticket) => opens(ticket, service))).at(-1)?.label
+  }
+
   /** When the last of the open tickets expires, Unix s; 0 without any. */
   get openUntil(): number {
     return Math.max(0, ...this.#open.map(({ expires }) => expires))
@@ -112,14 +143,14 @@ export class TicketBook {
       sameProof(proofOf(fromBase64(secret)!, key, this.#ownKey), justification),
     )
     if (found === undefined || found.expires <= now) return { verdict: 'refuse' }
-    const { service, port, protocol, target } = found
-    const use = { service, port, protocol, target, proof: justification }
+    const { service, port, protocol, target, label } = found
+    const use = { service, port, protocol, target, label, proof: justification }
     const used = [...(guest?.used ?? []), use].slice(-MAX_USED)
     this.#become(
       this.#open.filter((ticket) => ticket !== found),
       new Map(this.#guests).set(name, { limited: guest?.limited ?? !trusted, used }),
     )
-    return { verdict: 'accept', service: found.service, fresh: true }
+    return { verdict: 'accept', service, ...(label !== undefined && { label }), fresh: true }
   }
 
   /**
@@ -178,7 +209,8 @@ export class TicketBook {
   }
 }
 
-function opens({ service, port, protocol, target }: Opened, asked: ServiceKey): boolean {
+/** Whether a ticket is one for this exposure. */
+export function opens({ service, port, protocol, target }: Opened, asked: ServiceKey): boolean {
   if (port === undefined || protocol === undefined || target === undefined) return service === asked.name
   return isSameService({ name: service, port, protocol, target }, asked)
 }

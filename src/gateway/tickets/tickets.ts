@@ -2,7 +2,7 @@
  * Tickets (docs/tickets.md): creating them, recognising proofs, and using tickets of others. Above: gateway.ts. Below:
  * tickets/book.ts (what is open, who came), `guests` of the overlay (trust without a person).
  */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { formatAddress } from '../../base/address.ts'
 import { fromBase64, toBase64 } from '../../base/bytes.ts'
@@ -15,11 +15,12 @@ import type { GuestDesk, Overlay, OverlayEvent } from '../../runtime/overlay.ts'
 import { SparseLog } from '../service/sparse-log.ts'
 import { formatTicket, parseTicket, proofOf, SECRET_BYTES } from './text.ts'
 import type { Ticket } from './text.ts'
-import { TicketBook } from './book.ts'
+import { opens, TicketBook } from './book.ts'
+import type { OpenTicket } from './book.ts'
 import type { GatewayEvent } from '../model/events.ts'
 import type { ServiceKey } from '../model/service-key.ts'
 import type { GatewayOptions } from '../model/options.ts'
-import type { ExposedRecord, TicketRecord, TicketUseRecord } from '../model/records.ts'
+import type { ExposedRecord, OpenTicketRecord, TicketRecord, TicketUseRecord } from '../model/records.ts'
 
 export type TicketNode = Pick<
   Overlay,
@@ -63,8 +64,54 @@ export class Tickets {
     return tickets
   }
 
-  /** @param exposes what runs. */
-  async invite(exposes: readonly ExposedRecord[], service: string | undefined, forMs: number): Promise<TicketRecord> {
+  /** Of all that are open. */
+  list(): readonly OpenTicketRecord[] {
+    return this.#book.open(Date.now() / 1_000).map(recordOf)
+  }
+
+  /** @param which id or label. @throws PilotError NOT_FOUND, STATE_UNWRITABLE. */
+  cancel(which: string): readonly OpenTicketRecord[] {
+    const cancelled = this.list().filter(({ id, label }) => id === which || label === which)
+    if (cancelled.length === 0)
+      throw new PilotError(
+        'NOT_FOUND',
+        `there is no open ticket "${which}"`,
+        { which },
+        undefined,
+        '`pilotgate invite list` shows the open ones. A used one is ended with `pilotgate trust revoke`.',
+      )
+    this.#book.cancel((ticket) => cancelled.some(({ id }) => id === idOf(ticket)))
+    return cancelled
+  }
+
+  /** The exposure has ended: its open tickets lead nowhere. */
+  withdraw(service: ServiceKey): void {
+    try {
+      if (this.#book.cancel((ticket) => opens(ticket, service)) > 0)
+        this.#deps.log.info({ expose: service.name }, 'the open tickets of an exposure were withdrawn')
+    } catch (error) {
+      this.#deps.log.error({ expose: service.name, reason: String(error) }, 'could not withdraw the open tickets')
+    }
+  }
+
+  /** Open ones for an exposure. */
+  countOf(service: ServiceKey): number {
+    return this.#book.open(Date.now() / 1_000).filter((ticket) => opens(ticket, service)).length
+  }
+
+  /** What a person here calls a guest. */
+  labelOf(node: NodeId, service?: ServiceKey): string | undefined {
+    const key = this.#book.hasGuests ? this.#keys.get(node) : undefined
+    return key === undefined ? undefined : this.#book.labelOf(key, service)
+  }
+
+  /** @param exposes what runs. @param label of the one who gets it. */
+  async invite(
+    exposes: readonly ExposedRecord[],
+    service: string | undefined,
+    forMs: number,
+    label?: string,
+  ): Promise<TicketRecord> {
     const { node, options } = this.#deps
     const guests = this.#guests
     const expose = choose(exposes, service)
@@ -89,15 +136,13 @@ export class Tickets {
       secret,
     })
     const { name, port, protocol, target } = expose
-    this.#book.add({ secret: toBase64(secret), service: name, port, protocol, target, expires }, now / 1_000)
+    const open = { secret: toBase64(secret), service: name, port, protocol, target, label, expires }
+    this.#book.add(open, now / 1_000)
     guests.expect(this.#openForMs)
     this.#deps.log.info({ expose: expose.name, forMs }, 'a ticket was created')
     return {
       ticket,
-      service: expose.name,
-      port: expose.port,
-      protocol: expose.protocol,
-      expires: new Date(expires * 1_000).toISOString(),
+      ...recordOf(open),
       registry: options.registry,
       loopback: isLocal(options.registry),
     }
@@ -144,7 +189,7 @@ export class Tickets {
         `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}, and ${peer} does not take it`,
         { peer },
       )
-    throw this.#failure(outcome, peer, ticket.registry)
+    throw this.#failure(outcome, peer, ticket)
   }
 
   /** @param knownKey of the node, if it is trusted already. @throws PilotError USAGE, CONFLICT. */
@@ -158,6 +203,7 @@ export class Tickets {
         undefined,
         'Use it on another machine, or with another gateway on this one: `pilotgate join TICKET --state-dir DIR`.',
       )
+    if (knownKey !== key && this.#isElsewhere(ticket)) throw this.#elsewhere(ticket)
     if (knownKey !== undefined && knownKey !== key)
       throw new PilotError(
         'CONFLICT',
@@ -176,29 +222,44 @@ export class Tickets {
       )
   }
 
-  #failure(outcome: Exclude<Outcome, 'approved'>, peer: string, madeFor: string): PilotError {
+  /** Certainly another registry: each is known by its certificate, or by an address that means one host everywhere. */
+  #isElsewhere({ registry, fingerprint }: Ticket): boolean {
+    const { options } = this.#deps
+    const own = fingerprintOf(options)
+    if (own !== undefined && fingerprint !== undefined) return own !== fingerprint
+    return isLocal(registry) && isLocal(options.registry) && portOf(registry) !== portOf(options.registry)
+  }
+
+  #elsewhere(ticket: Ticket): PilotError {
     const { registry } = this.#deps.options
+    return new PilotError(
+      'CONFLICT',
+      `the ticket is for the rendezvous at ${ticket.registry}, and this gateway is registered at ${registry}`,
+      { registry, wanted: ticket.registry },
+      undefined,
+      'Run a second gateway for it: `pilotgate join TICKET --state-dir DIR`, with a folder of its own.',
+    )
+  }
+
+  #failure(outcome: Exclude<Outcome, 'approved'>, peer: string, ticket: Ticket): PilotError {
     if (outcome === 'rejected')
       return new PilotError(
         'TICKET_USED',
         `${peer} refuses the ticket: it has been used, or it was made by an earlier run of that node`,
         { peer },
       )
-    const elsewhere =
-      bare(registry) === bare(madeFor)
-        ? ''
-        : `; this gateway is registered at ${registry}, the ticket is for ${madeFor}`
+    if (bare(this.#deps.options.registry) !== bare(ticket.registry)) return this.#elsewhere(ticket)
     if (outcome === 'key_changed')
       return new PilotError(
         'TICKET_INVALID',
-        `${peer} has a key other than the one in the ticket${elsewhere}`,
+        `${peer} has a key other than the one in the ticket`,
         { peer },
         undefined,
         'Do not continue unless you know why: ask for another ticket, over a channel that you trust.',
       )
     return new PilotError(
       'TIMED_OUT',
-      `${peer} did not answer within ${ANSWER_MS / 1_000} s${elsewhere}`,
+      `${peer} did not answer within ${ANSWER_MS / 1_000} s`,
       { peer },
       undefined,
       'Is the gateway that made the ticket running? Is this one registered with the same registry?',
@@ -257,7 +318,16 @@ export class Tickets {
       )
     else if (redeemed.fresh) {
       this.#deps.log.info({ peer, nodeId: node, expose: redeemed.service }, 'a ticket was used')
-      this.#deps.onEvent({ event: 'ticket', state: 'used', service: redeemed.service, peer, nodeId: node })
+      const { service, label } = redeemed
+      this.#keys.set(node, toBase64(key))
+      this.#deps.onEvent({
+        event: 'ticket',
+        state: 'used',
+        service,
+        peer,
+        nodeId: node,
+        ...(label !== undefined && { label }),
+      })
       this.#guests.expect(this.#openForMs)
     }
     return redeemed.verdict
@@ -296,6 +366,17 @@ export class Tickets {
       )
     return guests
   }
+}
+
+function recordOf(ticket: OpenTicket): OpenTicketRecord {
+  const { service, port = 0, protocol = 'tcp', label, expires } = ticket
+  const ends = new Date(expires * 1_000).toISOString()
+  return { id: idOf(ticket), service, port, protocol, ...(label !== undefined && { label }), expires: ends }
+}
+
+/** Names a ticket without its secret. */
+function idOf({ secret }: Pick<OpenTicket, 'secret'>): string {
+  return createHash('sha256').update(`pilot-ticket-id:${secret}`).digest('hex').slice(0, ID_CHARS)
 }
 
 function choose(exposes: readonly ExposedRecord[], service: string | undefined): ExposedRecord {
@@ -337,10 +418,15 @@ function isLocal(registry: string): boolean {
   return host === 'localhost' || isLoopback(host)
 }
 
+function portOf(registry: string): number | undefined {
+  return parseEndpoint(bare(registry))?.port
+}
+
 function bare(registry: string): string {
   return registry.replace(/^tls:\/\//, '')
 }
 
+const ID_CHARS = 8
 const REGISTRATION_MS = 5_000
 /**
  * The inviter polls the registry every 500 ms, or every 5 s if the ticket is older than ten minutes; plus a slow path.

@@ -16,6 +16,7 @@ import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
 import type { Place } from '../../wire/places-file.ts'
+import type { RefusalReason } from '../../wire/refusal.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
 import type { StreamView } from '../stream/stream-view.ts'
 import { Stream } from '../stream/stream.ts'
@@ -257,10 +258,7 @@ export class OverlayCore {
     return this.#state.news.size > 0 || this.#state.events.size > 0
   }
 
-  /**
-   * Segments that were held back until more bytes fill them may go. @returns whether some wait for the next turn, which
-   * must follow immediately.
-   */
+  /** Segments held back until more bytes fill them may go. @returns whether some wait for the next turn, due at once. */
   releaseHeld(now: Instant): boolean {
     return this.#state.releaseHeld(now)
   }
@@ -318,14 +316,14 @@ export class OverlayCore {
     this.#state.touch(now, own(stream))
   }
 
-  refuse(now: Instant, view: StreamView): void {
+  refuse(now: Instant, view: StreamView, reason?: RefusalReason): void {
     const stream = own(view)
     const peer = this.#state.peers.get(stream.peer)
     if (peer === undefined || stream.phase !== 'syn-received') return
     stream.abandon('local')
     this.#state.touchStream(now, peer, stream)
-    // byte for byte, and at the same time, what a port gives where nothing listens
-    this.#state.refusals.put(now, stream.synAt, () => this.#outbound.refuse(peer, stream))
+    // without a reason byte for byte, and always at the same time, what a port gives where nothing listens
+    this.#state.refusals.put(now, stream.synAt, () => this.#outbound.refuse(peer, stream, reason))
   }
 
   /**

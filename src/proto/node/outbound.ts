@@ -6,6 +6,8 @@ import { Ring } from '../../base/ring.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { RELAY_HEADER_BYTES, writeRelayHeader } from '../../wire/beacon-messages.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
+import { encodeRefusal } from '../../wire/refusal.ts'
+import type { RefusalReason } from '../../wire/refusal.ts'
 import {
   FLAG_ACK,
   FLAG_FIN,
@@ -125,7 +127,7 @@ export class Outbound {
   }
 
   /** RST for a packet of a stream that does not exist here (RFC 9293 §3.10.7.1). */
-  resetUnknown(peer: Peer, packet: PacketHeader, payloadLength: number): void {
+  resetUnknown(peer: Peer, packet: PacketHeader, payloadLength: number, payload: Uint8Array = NO_BYTES): void {
     const { srcPort, dstPort, flags, seq, ack, dstNetwork } = packet
     const length = (flags & FLAG_SYN) !== 0 ? 1 : payloadLength + ((flags & FLAG_FIN) !== 0 ? 1 : 0)
     this.#pushControl(
@@ -141,19 +143,19 @@ export class Outbound {
         header.seq = (flags & FLAG_ACK) !== 0 ? ack : 0
         header.ack = (seq + length) >>> 0
       },
-      NO_BYTES,
+      payload,
     )
   }
 
   /** The answer to the SYN of a stream that is refused. If it is lost, the next SYN asks for it again. */
-  refuse(peer: Peer, stream: Stream): void {
+  refuse(peer: Peer, stream: Stream, reason: RefusalReason | undefined): void {
     const syn = createPacketHeader()
     syn.flags = FLAG_SYN
     syn.seq = stream.peerIsn
     syn.srcPort = stream.remotePort
     syn.dstPort = stream.localPort
     syn.dstNetwork = stream.localNetwork
-    this.resetUnknown(peer, syn, 0)
+    this.resetUnknown(peer, syn, 0, reason === undefined || !stream.extended ? NO_BYTES : encodeRefusal(reason))
   }
 
   /**

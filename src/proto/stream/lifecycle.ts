@@ -17,6 +17,7 @@ export type StreamPhase = 'syn-sent' | 'syn-received' | 'established' | 'time-wa
 export type StreamEnd =
   | 'finished'
   | 'refused' // RST instead of a SYN-ACK
+  | 'target_unreachable' // the same, with the reason: the service behind the port does not accept connections
   | 'stale' // answered by an older connection on the same ports: dial again from a different port
   | 'no_answer' // SYN unanswered
   | 'reset_by_peer'

@@ -7,6 +7,7 @@
 import { seqAdd, seqDiff } from '../../base/sequence.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN, type PacketHeader } from '../../wire/packet.ts'
+import { decodeRefusal } from '../../wire/refusal.ts'
 import { MAX_SACK_BLOCKS } from '../../wire/sack.ts'
 import type { Machine } from '../machine.ts'
 import { AckPolicy } from './acks.ts'
@@ -155,9 +156,7 @@ export class Stream implements Machine, StreamView {
   get hasNews(): boolean {
     return this.#news !== 0
   }
-  /**
-   * A Go peer's queue of connections was full: SYN-ACK and RST came together, before the application saw either (Q23).
-   */
+  /** A Go peer's queue was full: SYN-ACK and RST came together, before the application saw either (Q23). */
   get wasBusy(): boolean {
     return this.dialled && this.#plain !== undefined && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0
   }
@@ -166,7 +165,7 @@ export class Stream implements Machine, StreamView {
   handlePacket(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     const flags = header.flags
     this.#idle.onHeard(now)
-    if ((flags & FLAG_RST) !== 0 && (flags & FLAG_SYN) === 0) this.#handleReset(header)
+    if ((flags & FLAG_RST) !== 0 && (flags & FLAG_SYN) === 0) this.#handleReset(header, payload)
     else if (this.phase === 'syn-sent') this.#handleAnswer(now, header, payload)
     else if ((flags & FLAG_SYN) !== 0) this.#handleRepeatedSyn(header)
     else if (this.phase !== 'closed' && this.phase !== 'resetting') this.#handleSegment(now, header, payload)
@@ -293,11 +292,11 @@ export class Stream implements Machine, StreamView {
     if (this.phase === 'syn-received' || this.phase === 'established') this.#controlDue = true
   }
 
-  #handleReset(header: PacketHeader): void {
+  #handleReset(header: PacketHeader, payload: Uint8Array): void {
     if (this.phase === 'closed') return
     if (this.phase === 'syn-sent') {
       const ours = header.ack === seqAdd(this.opening.isn, 1) || (header.seq === 0 && header.ack === 0)
-      if (ours && this.opening.transmissions > 0) this.abandon('refused')
+      if (ours && this.opening.transmissions > 0) this.abandon(decodeRefusal(payload) ?? 'refused')
       return
     }
     // RFC 5961 §3 asks for the exact number; the peer is authenticated, so anything near is accepted (Q18)

@@ -11,6 +11,7 @@ import type { Identity } from '../../crypto/identity.ts'
 import type { OverlayCore } from '../../proto/node/core.ts'
 import type { NodeEvent } from '../../proto/node/events.ts'
 import type { DialApp, PeerView } from '../../proto/node/views.ts'
+import type { RefusalReason } from '../../wire/refusal.ts'
 import type { StreamView } from '../../proto/stream/stream-view.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
@@ -459,7 +460,7 @@ export class OverlayNode implements Overlay {
 
   #onIncoming(stream: StreamView, peer: PeerView): void {
     const listener = this.#listeners.get(stream.localPort)
-    const refuse = (): void => this.#turn((now) => this.#core.refuse(now, stream))
+    const refuse = (reason?: RefusalReason): void => this.#turn((now) => this.#core.refuse(now, stream, reason))
     if (listener === undefined) return refuse()
     const peerName = peerLabel(peer, this.#core.trust)
     const accept = (): NodeStream => {

@@ -1,16 +1,22 @@
 /** An undecided connection request. Above: node/node.ts, which creates it and carries out the decision. */
 import type { NodeId } from '../../base/types.ts'
 import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
+import type { RefusalReason } from '../../wire/refusal.ts'
 import type { Incoming, OverlayStream } from '../overlay.ts'
+
+interface Verbs {
+  accept(): OverlayStream
+  refuse(reason: RefusalReason | undefined): void
+}
 
 export class PendingIncoming implements Incoming, StreamApp {
   readonly peer: NodeId
   readonly peerName: string
   readonly port: number
   gone: boolean
-  readonly #verbs: { accept(): OverlayStream; refuse(): void }
+  readonly #verbs: Verbs
 
-  constructor(stream: StreamView, peerName: string, verbs: { accept(): OverlayStream; refuse(): void }) {
+  constructor(stream: StreamView, peerName: string, verbs: Verbs) {
     this.peer = stream.peer
     this.peerName = peerName
     this.port = stream.localPort
@@ -26,7 +32,7 @@ export class PendingIncoming implements Incoming, StreamApp {
   accept(): OverlayStream {
     return this.#verbs.accept()
   }
-  refuse(): void {
-    this.#verbs.refuse()
+  refuse(reason?: RefusalReason): void {
+    this.#verbs.refuse(reason)
   }
 }

@@ -214,6 +214,7 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
   finished: ['FAILED', 'ended in order'],
   local: ['FAILED', 'closed by us'],
   refused: ['CONNECTION_REFUSED', 'refused'],
+  target_unreachable: ['TARGET_UNREACHABLE', 'the service behind this port does not accept connections'],
   stale: ['PEER_UNREACHABLE', 'the node answers only on older connections'],
   no_answer: ['PEER_UNREACHABLE', 'no answer to the connection request'],
   reset_by_peer: ['PEER_RESET', 'reset by the other side'],

@@ -29,6 +29,7 @@ import type { OutgoingRequest, TrustJudge } from '../../../src/proto/trust/reque
 import { parseTrustRequest } from '../../../src/proto/node/trust-exchange.ts'
 import type { StreamView } from '../../../src/proto/stream/stream-view.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
+import type { RefusalReason } from '../../../src/wire/refusal.ts'
 import type { Place } from '../../../src/wire/places-file.ts'
 import type { TrustFile } from '../../../src/wire/trust-file.ts'
 import type { Uplink } from './nat.ts'
@@ -85,7 +86,10 @@ export class SimNode implements Outside {
   heapPops = 0
   /** How often something was still due right after the core had been served. */
   spins = 0
-  readonly #listeners = new Map<number, 'refuse' | ((stream: SimStream) => void)>()
+  readonly #listeners = new Map<
+    number,
+    ((stream: SimStream) => void) | { readonly refuse: RefusalReason | undefined }
+  >()
   readonly #batch = [createSlot()]
   #life = 0
   #asksAtStart = true
@@ -214,9 +218,9 @@ export class SimNode implements Outside {
     this.core.listen(port)
   }
 
-  /** A listener that rejects everyone. */
-  listenAndRefuse(port: number): void {
-    this.#listeners.set(port, 'refuse')
+  /** A listener that rejects everyone. @param reason that they are given. */
+  listenAndRefuse(port: number, reason?: RefusalReason): void {
+    this.#listeners.set(port, { refuse: reason })
     this.core.listen(port)
   }
 
@@ -394,7 +398,7 @@ export class SimNode implements Outside {
 
   #onIncoming(stream: StreamView): void {
     const listener = this.#listeners.get(stream.localPort)
-    if (listener === undefined || listener === 'refuse') return this.turn((now) => this.core.refuse(now, stream))
+    if (typeof listener !== 'function') return this.turn((now) => this.core.refuse(now, stream, listener?.refuse))
     const accepted = new SimStream(this)
     stream.app = accepted
     this.turn((now) => this.core.accept(now, stream))

@@ -8,6 +8,7 @@ import type {
   DoctorRecord,
   ExplainRecord,
   PeerRecord,
+  RecentRecord,
   SettingRecord,
   StatusRecord,
 } from '../../../src/gateway/model/records.ts'
@@ -112,12 +113,17 @@ const PEER: PeerRecord = {
     },
   ],
 }
-const TICKET = {
-  ticket: 'pgt1_AAAA',
+const OPEN_TICKET = {
+  id: '5e1f00aa',
   service: '80',
   port: 80,
   protocol: 'tcp',
+  label: 'bob',
   expires: '2026-11-23T00:10:00.000Z',
+} as const
+const TICKET = {
+  ...OPEN_TICKET,
+  ticket: 'pgt1_AAAA',
   registry: '127.0.0.1:9000',
   loopback: true,
 } as const
@@ -153,7 +159,7 @@ const EXPLANATION: ExplainRecord = {
   ],
 }
 
-const CONNECTION: ConnectionRecord = {
+const ABOUT = {
   id: 7,
   direction: 'map',
   protocol: 'tcp',
@@ -164,13 +170,42 @@ const CONNECTION: ConnectionRecord = {
   remote: '0:0000.0000.0002:80',
   bytesIn: 10,
   bytesOut: 20,
-  openedMs: 3_000,
-  state: 'open',
+} as const
+const CONNECTION: ConnectionRecord = { ...ABOUT, openedMs: 3_000, state: 'open' }
+export const RECENT: RecentRecord = {
+  connections: [
+    { ...ABOUT, endedAt: '2026-11-23T00:00:01.000Z', durationMs: 900, cause: 'ended', code: null },
+    {
+      ...ABOUT,
+      id: 8,
+      direction: 'expose',
+      service: '80',
+      label: 'bob',
+      endedAt: '2026-11-23T00:00:02.000Z',
+      durationMs: 30,
+      cause: 'failed',
+      code: 'TARGET_UNREACHABLE',
+    },
+  ],
+  requests: [],
+  traffic: { bytesIn: 10, bytesOut: 20, connections: 1 },
 }
 
 const SETTINGS: readonly SettingRecord[] = [
   { key: 'node.registry', value: 'rv.example:9000', origin: { kind: 'file', file: '/etc/gateway.yaml', line: 3 } },
 ]
+
+const CALLER = {
+  direction: 'expose',
+  service: '80',
+  peer: 'agent-b',
+  nodeId: 2,
+  address: '0:0000.0000.0002',
+  hostname: 'agent-b',
+  publicKey: 'BBBB',
+  path: 'punched',
+  openedMs: 3_000,
+} as const
 
 /** `calls` gets the name and arguments of each call that changes or costs something. */
 export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
@@ -200,6 +235,7 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     mappings: () => STATUS.mappings,
     exposures: () => STATUS.exposures,
     connections: () => [CONNECTION],
+    recent: () => RECENT,
     ping: (peer, seq, timeoutMs) => {
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
@@ -215,18 +251,7 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     whois: (local) => {
       calls.push(['whois', local])
       if (local !== '127.0.0.1:40002') return Promise.reject(new PilotError('NOT_FOUND', `nobody at ${local}`))
-      return Promise.resolve({
-        local,
-        direction: 'expose',
-        service: '80',
-        peer: 'agent-b',
-        nodeId: 2,
-        address: '0:0000.0000.0002',
-        hostname: 'agent-b',
-        publicKey: 'BBBB',
-        path: 'punched',
-        openedMs: 3_000,
-      })
+      return Promise.resolve({ ...CALLER, local })
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),
@@ -235,6 +260,8 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     rejectTrust: trust('rejectTrust'),
     revokeTrust: trust('revokeTrust'),
     invite: told('invite', TICKET),
+    tickets: () => [OPEN_TICKET],
+    cancelTicket: told('cancelTicket', [OPEN_TICKET]) as unknown as AdminControl['cancelTicket'],
     redeem: told('redeem', TICKET_USE),
     drain: (exposure) => drained('drain', 'draining', exposure),
     resume: (exposure) => drained('resume', 'ready', exposure),

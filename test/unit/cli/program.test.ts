@@ -13,6 +13,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
   peer: 'agent-b',
   name: 'agent-b:80',
   'ip:port': '127.0.0.1:40002',
+  ticket: 'bob',
   file: 'config/gateway.example.yaml',
 }
 

@@ -13,7 +13,7 @@ import type { GatewayOptions } from '../../../src/gateway/model/options.ts'
 import { stopRequests } from '../../../src/cli/stop.ts'
 import type { Modules } from '../../../src/cli/world.ts'
 import type { LogLevel } from '../../../src/runtime/log.ts'
-import { NO_CHANGES, STATUS, fakeControl } from '../admin/control.ts'
+import { NO_CHANGES, RECENT, STATUS, fakeControl } from '../admin/control.ts'
 import { run, testWorld, type Ran, type TestWorld } from './world.ts'
 
 const MAPPED: GatewayEvent = { event: 'mapped', ...STATUS.mappings[0]! }
@@ -64,6 +64,57 @@ test('the text output is lines, and nothing with --quiet', async () => {
     '',
   ])
   assert.equal((await start('-q up')).out, '')
+})
+
+test('a person at a terminal sees a screen, then news, then that it has stopped; not a path', async () => {
+  const { world, trace } = upWorld({}, {}, { terminal: true, columns: 80 })
+  const running = run('up', world)
+  await settled()
+  for (const event of LATER) trace.onEvent!(event)
+  world.signal()
+  const { out } = await running
+  assert.deepEqual(out.replace(/\d\d:\d\d:\d\d/g, 'TIME').split('\n'), [
+    'pilotgate 0.1.0, agent-a (0:0000.0000.0001)',
+    '',
+    'Shared     127.0.0.1:3000, with every trusted peer',
+    'Mapped     http://127.77.0.2/ → port 80 of agent-b',
+    '',
+    'TIME  agent-b and this node trust each other',
+    '',
+    'draining for up to 7 s; interrupt again to stop immediately',
+    'Stopped.',
+    '',
+  ])
+})
+
+test('visitors and guests are shown with what they use, as the screen calls it', async () => {
+  const { world, trace } = upWorld({}, {}, { terminal: true, columns: 80 })
+  const running = run('up', world)
+  await settled()
+  trace.onEvent!({ event: 'ticket', state: 'used', service: '80', peer: 'agent-b', nodeId: 2 })
+  const { connections } = RECENT
+  trace.onEvent!({ event: 'connection', ...connections[1]!, state: 'opened' })
+  world.signal()
+  const { out } = await running
+  assert.match(out, /agent-b joined with a ticket for 127\.0\.0\.1:3000\n/)
+  assert.match(out, /bob \(agent-b\) connected to 127\.0\.0\.1:3000\n/)
+})
+
+test('a reader of --json that stalls loses events of connections, and no others', async () => {
+  const event: GatewayEvent = { event: 'connection', state: 'ended', ...RECENT.connections[0]! }
+  for (const [outBacklogBytes, seen] of [
+    [0, true],
+    [2_000_000, false],
+  ] as const) {
+    const { world, trace } = upWorld({}, {}, { outBacklogBytes })
+    const running = run('up --json', world)
+    await settled()
+    trace.onEvent!(event)
+    trace.onEvent!(LATER[0]!)
+    world.signal()
+    const { out } = await running
+    assert.deepEqual([out.includes('"connection"'), out.includes('"trust"')], [seen, true])
+  }
 })
 
 test('-v and -q set the log level', async () => {
@@ -257,6 +308,7 @@ function upWorld(
     readonly taken?: () => Promise<never>
   } = {},
   env: Record<string, string> = {},
+  terminal: { readonly terminal?: boolean; readonly columns?: number; readonly outBacklogBytes?: number } = {},
 ) {
   const trace: Trace = { steps: [] }
   let given: GatewayOptions | undefined
@@ -297,7 +349,7 @@ function upWorld(
         }),
     }),
   }
-  return { world: testWorld({ modules, env }), trace, options: () => given! }
+  return { world: testWorld({ modules, env, ...terminal }), trace, options: () => given! }
 }
 
 function logModule(steps: string[]): Modules['log'] {

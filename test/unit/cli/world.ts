@@ -20,7 +20,11 @@ export function testWorld(
     readonly modules?: Partial<Modules>
     readonly env?: Record<string, string>
     readonly terminal?: boolean
+    readonly columns?: number
+    readonly outBacklogBytes?: number
     readonly input?: string // the first line of stdin
+    readonly taken?: readonly string[] // ip:port where something listens
+    readonly paths?: Readonly<Record<string, 'folder' | 'file' | 'socket'>> // what is there
   } = {},
 ): TestWorld {
   const reloads = new Set<() => void>()
@@ -28,22 +32,16 @@ export function testWorld(
   const stdout: string[] = []
   const stderr: string[] = []
   const sockets: string[] = []
-  const absent = (): Promise<never> => Promise.reject(new Error('this module is not part of the test'))
   return {
     version: '0.1.0',
     env: { HOME: '/home/ann', ...parts.env },
-    modules: {
-      gateway: absent,
-      rendezvous: absent,
-      admin: absent,
-      observe: absent,
-      checkUp: absent,
-      log: absent,
-      ...parts.modules,
-    },
+    cwd: '/home/ann',
+    modules: { ...NO_MODULES, ...parts.modules },
     terminal: parts.terminal ?? false,
     logTerminal: parts.terminal ?? false,
     colors: false,
+    columns: parts.columns,
+    outBacklogBytes: parts.outBacklogBytes ?? 0,
     client: (socketPath) => {
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))
@@ -61,6 +59,8 @@ export function testWorld(
       return () => void reloads.delete(callback)
     },
     sleep: () => Promise.resolve(),
+    kindOf: (path) => Promise.resolve(parts.paths?.[path]),
+    isFree: (address, port) => Promise.resolve(parts.taken?.includes(`${address}:${port}`) !== true),
     stdout,
     stderr,
     sockets,
@@ -71,6 +71,19 @@ export function testWorld(
       for (const handler of handlers) handler(name)
     },
   }
+}
+
+function absent(): Promise<never> {
+  return Promise.reject(new Error('this module is not part of the test'))
+}
+
+const NO_MODULES: Modules = {
+  gateway: absent,
+  rendezvous: absent,
+  admin: absent,
+  observe: absent,
+  checkUp: absent,
+  log: absent,
 }
 
 export interface Ran {

@@ -33,6 +33,7 @@ test('an added entry parses back to its spec', () => {
     '80:agent-b|agent-c:80,balance=least-connections,probe=5',
     'tag:ci:80,probe=5,probe-http=/healthz',
     '80:tag:ci|agent-b:80,probe=5,probe-grpc=',
+    '8080:agent-b:80,host=rewrite',
     '0.0.0.0:80:agent-b:80,path=direct,client=10.0.0.0/8,client=fd00::/8',
   ]) {
     const spec = parseMapSpec(text)
@@ -44,6 +45,9 @@ test('an added entry parses back to its spec', () => {
     )
   }
   for (const text of [
+    '80=3000,host=rewrite',
+    '80=folder:/srv/a%2Cb',
+    '1000=exec:echo a%2C b %25',
     '80=3000',
     '80=h2c://127.0.0.1:3000,allow=agent-a',
     '5432=unix:/run/pg.sock,allow=0:0000.0000.0004,allow=trusted',

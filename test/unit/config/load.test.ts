@@ -171,7 +171,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a target that cannot be combined with UDP',
     'version: 1\nexpose: [{ port: "53/udp", target: "unix:/x" }]',
-    'g.yaml:2:36: expose[0].target: target "unix:/x": a /udp port needs HOST:PORT; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
+    'g.yaml:2:36: expose[0].target: target "unix:/x": a /udp port needs HOST:PORT; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT, unix:/PATH, folder:/PATH or exec:COMMAND',
   ],
   [
     'an invalid limit',
@@ -186,7 +186,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a bad target',
     'version: 1\nexpose: [{ port: 80, target: "https://x:1" }]',
-    'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is not a scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
+    'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is not a scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT, unix:/PATH, folder:/PATH or exec:COMMAND',
   ],
   [
     'an empty allow list',

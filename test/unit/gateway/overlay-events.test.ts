@@ -16,3 +16,13 @@ test('a peer that offers new keys fifty times a second neither floods the log no
   assert.equal(lines.filter((peer) => peer === 'eve').length, 2)
   assert.equal(lines.length, 502)
 })
+
+test('a revocation that the registry knows nothing of is not a warning, any other refusal is', () => {
+  const warnings: string[] = []
+  const warn = (fields: object): void => void warnings.push((fields as { request: string }).request)
+  const teller = new EventTeller({ ...silentLogger, warn }, () => {})
+  teller.tell({ kind: 'registry_refused', request: 'revoke', text: 'request failed' })
+  teller.tell({ kind: 'registry_refused', request: 'revoke', text: 'rate limited' })
+  teller.tell({ kind: 'registry_refused', request: 'register', text: 'request failed' })
+  assert.deepEqual(warnings, ['revoke', 'register'])
+})

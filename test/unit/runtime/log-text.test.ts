@@ -23,6 +23,30 @@ test('the time of day, the level if it is not info, the sentence, and the fields
   )
 })
 
+test('in a window the fields have lines of their own, what to do comes last, and nothing is wider', () => {
+  const record = {
+    level: 40,
+    time: TIME,
+    expose: '3000',
+    nodeId: 2,
+    code: 'TARGET_UNREACHABLE',
+    reason: 'connect ECONNREFUSED 127.0.0.1:3000',
+    hint: 'Is it running?',
+    msg: 'the local service does not answer',
+  }
+  assert.equal(
+    logText(JSON.stringify(record), false, 50),
+    [
+      `${CLOCK}  warning: the local service does not`,
+      '          answer',
+      '          expose 3000, reason connect ECONNREFUSED',
+      '          127.0.0.1:3000',
+      '          → Is it running?',
+      '',
+    ].join('\n'),
+  )
+})
+
 test('colours only if enabled, and never control characters from others', () => {
   const text = logText(JSON.stringify({ level: 50, time: TIME, hostname: 'bob\x1b[2J\u202e', msg: 'odd\x07' }), false)
   assert.equal(text, `${CLOCK} error: odd\uFFFD hostname=bob\uFFFD[2J\uFFFD\n`)

@@ -5,7 +5,7 @@ import type { Socket } from 'node:dgram'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { connectTarget } from '../../../../src/gateway/expose/connect-target.ts'
+import { connectTarget, type DialledTarget } from '../../../../src/gateway/expose/connect-target.ts'
 import { UdpTarget } from '../../../../src/gateway/expose/udp-target.ts'
 import { parseTarget } from '../../../../src/gateway/model/expose-spec.ts'
 import { GiveUp } from '../../../../src/runtime/giving-up.ts'
@@ -26,7 +26,7 @@ for (const address of ['127.0.0.1', '::1'])
     const server = createServer((socket) => socket.on('error', () => {}).end('here'))
     await new Promise<void>((resolve) => server.listen(0, address, resolve))
     const { port } = server.address() as AddressInfo
-    const socket = await connectTarget(parseTarget(String(port)), new HostAddresses(), new GiveUp())
+    const socket = await connectTarget(parseTarget(String(port)) as DialledTarget, new HostAddresses(), new GiveUp())
     assert.equal(socket.remoteAddress, address)
     socket.destroy()
     server.close()

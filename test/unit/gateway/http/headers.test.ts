@@ -1,9 +1,11 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { sensitiveHeaders } from 'node:http2'
+import { admitHost } from '../../../../src/gateway/http/host-rewrite.ts'
 import type { KnownPeer } from '../../../../src/gateway/model/known-peer.ts'
 import {
   isReserved,
+  redirectOf,
   requestHeaders,
   requestHeaders2,
   requestTrailers,
@@ -196,3 +198,61 @@ test('names of Object.prototype members are ordinary headers, and repeated ones 
 function plain(fields: object): object {
   return { ...fields }
 }
+
+test('under host=rewrite Host and the Origin of its own pages are those that the service expects, in both versions', () => {
+  const raw = ['Host', 'localhost:8080', 'Origin', 'http://LOCALHOST:8080', 'Referer', 'http://localhost:8080/a']
+  assert.deepEqual(plain(requestHeaders(raw, undefined, 'localhost:3000')), {
+    host: 'localhost:3000',
+    Origin: 'http://localhost:3000',
+    Referer: 'http://localhost:8080/a',
+  })
+  const strange = requestHeaders(['Host', 'a', 'Origin', 'https://evil.example'], undefined, 'localhost:3000')
+  assert.equal(strange['Origin'], 'https://evil.example')
+  const second = { ':authority': '127.77.0.2:80', ':path': '/', host: 'other', origin: 'http://127.77.0.2:80' }
+  assert.deepEqual(plain(requestHeaders2(second, undefined, 'localhost')), {
+    ':authority': 'localhost',
+    ':path': '/',
+    origin: 'http://localhost',
+  })
+  const third = requestHeaders2({ host: 'a:1' }, CALLER, 'localhost:3000')
+  assert.deepEqual([third['host'], third['x-forwarded-host']], ['localhost:3000', 'a:1'])
+})
+
+test('a Location of the service itself leads back to where the client was, and no other is touched', () => {
+  const back = redirectOf('localhost:8080', 'localhost:3000')!
+  for (const [given, shown] of [
+    ['http://localhost:3000', 'http://localhost:8080'],
+    ['http://localhost:3000/a?b#c', 'http://localhost:8080/a?b#c'],
+    ['http://localhost:30000/a', 'http://localhost:30000/a'],
+    ['https://localhost:3000/a', 'https://localhost:3000/a'],
+    ['/a', '/a'],
+  ] as const)
+    assert.equal(back(given), shown)
+  assert.deepEqual(responseHeaders(['Location', 'http://localhost:3000/x', 'A', 'b'], false, back), [
+    'Location',
+    'http://localhost:8080/x',
+    'A',
+    'b',
+  ])
+  assert.deepEqual([redirectOf(undefined, 'x'), redirectOf('x', undefined)], [undefined, undefined])
+})
+
+test('which hosts are accepted under host=rewrite: addresses and names that cannot be rebound', () => {
+  const ok = [
+    'localhost',
+    'localhost:8080',
+    'LOCALHOST.',
+    '127.0.0.1:1',
+    '[::1]:80',
+    '192.168.1.5',
+    'agent-b:80',
+    'app.localhost',
+    'agent-b.pilot',
+    'agent-b.pilot.localhost:8088',
+    '',
+  ]
+  for (const host of ok) admitHost(host, 'pilot')
+  admitHost(undefined, 'pilot')
+  for (const host of ['example.com', 'localhost.example.com', '127.0.0.1.nip.io:80', 'evil.pilot.example'])
+    assert.throws(() => admitHost(host, 'pilot'), { code: 'DENIED' }, host)
+})

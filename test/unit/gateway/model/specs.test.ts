@@ -382,3 +382,35 @@ function attempt<T>(parse: () => T): T | undefined {
     return undefined
   }
 }
+
+test('folders and commands are targets; a comma and a percent sign in them are escaped in a spec, and only there', () => {
+  for (const [spec, target] of [
+    ['80=folder:/srv/my site', { kind: 'folder', path: '/srv/my site', text: 'folder:/srv/my site' }],
+    ['80=folder:/srv/a%2Cb %25', { kind: 'folder', path: '/srv/a,b %', text: 'folder:/srv/a,b %' }],
+    ['1000=exec:A=1 echo "x%2C y"', { kind: 'exec', command: 'A=1 echo "x, y"', text: 'exec:A=1 echo "x, y"' }],
+    ['1000=exec:date +%Y', { kind: 'exec', command: 'date +%Y', text: 'exec:date +%Y' }],
+  ] as const) {
+    const parsed = parseExposeSpec(`${spec},allow=agent-a`)
+    assert.deepEqual([parsed.target, parsed.allow], [target, ['agent-a']], spec)
+    assert.deepEqual(parseExposeSpec(formatExposeSpec(parsed)), parsed)
+    assert.deepEqual(parseTarget(formatTarget(parsed.target)), parsed.target)
+  }
+  for (const [bad, why] of [
+    ['80=folder:site', /begins with "\/"/],
+    ['80=exec: ', /the command is missing/],
+    [`80=exec:${'x'.repeat(4_097)}`, /at most 4096 characters/],
+    ['53/udp=exec:cat', /a \/udp port needs HOST:PORT/],
+    ['80=exec:cat,identity=headers', /identity cannot be combined with a command/],
+    ['80=folder:/srv,host=rewrite', /host=rewrite cannot be combined with a folder/],
+  ] as const)
+    assert.throws(() => parseExposeSpec(bad), why, bad)
+})
+
+test('host=rewrite belongs to TCP, and is written back', () => {
+  assert.equal(formatExposeSpec(parseExposeSpec('80=3000,host=rewrite')), '80=tcp://localhost:3000,host=rewrite')
+  assert.equal(formatMapSpec(parseMapSpec('8080:agent-b:80,host=rewrite')), '8080:agent-b:80,host=rewrite')
+  assert.throws(() => parseExposeSpec('53/udp=53,host=rewrite'), /cannot be combined with \/udp/)
+  assert.throws(() => parseMapSpec('agent-b:53/udp,host=rewrite'), /cannot be combined with \/udp/)
+  for (const parse of [parseExposeSpec, parseMapSpec])
+    assert.throws(() => parse(parse === parseMapSpec ? 'a:80,host=x' : '80=80,host=x'), /rewrite, or leave it out/)
+})

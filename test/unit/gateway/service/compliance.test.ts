@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { Service } from '../../../../src/gateway/service/table.ts'
+import { AccessLog } from '../../../../src/gateway/http/access-log.ts'
 import { Exposure } from '../../../../src/gateway/expose/tcp.ts'
 import { UdpExposure } from '../../../../src/gateway/expose/udp.ts'
 import { Mapping } from '../../../../src/gateway/map/tcp.ts'
@@ -29,6 +30,8 @@ import { MemoryNetwork } from './memory-overlay.ts'
 const PORT = 80
 
 /** A mapping of agent-a's, to what agent-b listens to. */
+const LOGS = { log: silentLogger, access: new AccessLog(silentLogger) }
+
 function mapping(
   name: string,
   spec: string,
@@ -41,7 +44,7 @@ function mapping(
     network.node('agent-c')
     const connections = new ConnectionTable()
     const pool = await LoopbackPool.open(mkdtempSync(join(tmpdir(), 'pg-unit-')), `${name} ${process.pid}`)
-    const deps = { node: near, pool, connections, log: silentLogger, allowLan: false }
+    const deps = { ...LOGS, node: near, pool, connections, allowLan: false }
     let place = 0
     let listening: Listener | OverlayDatagrams | undefined
     return {
@@ -106,7 +109,8 @@ function exposure(
       node: far,
       connections,
       hosts: new HostAddresses(lookUp, () => performance.now() + skippedMs),
-      log: silentLogger,
+      ...LOGS,
+      stateDir: '/nonexistent',
       onTaken: ({ name: over }: ExposeSpec) => void taken.push(over),
     }
     const target = protocol === 'tcp' ? new TcpTarget() : new UdpService()

@@ -63,7 +63,13 @@ async function open({
   trusted = [],
   guests = true,
   registered = true,
-}: { trusted?: { nodeId: number; publicKey: string }[]; guests?: boolean; registered?: boolean } = {}): Promise<Stage> {
+  fingerprint,
+}: {
+  trusted?: { nodeId: number; publicKey: string }[]
+  guests?: boolean
+  registered?: boolean
+  fingerprint?: string
+} = {}): Promise<Stage> {
   const stateDir = join(dir, String(count++))
   const asked: unknown[][] = []
   const events: GatewayEvent[] = []
@@ -93,7 +99,12 @@ async function open({
   } as unknown as TicketNode
   const tickets = await Tickets.open({
     node,
-    options: { stateDir, registry: 'rv.example:9000', beacon: 'rv.example:9001' },
+    options: {
+      stateDir,
+      registry: 'rv.example:9000',
+      beacon: 'rv.example:9001',
+      ...(fingerprint !== undefined && { registryFingerprint: fingerprint }),
+    },
     log: silentLogger,
     onEvent: (event) => events.push(event),
   })
@@ -186,6 +197,65 @@ test('a refusal is TICKET_USED, another key TICKET_INVALID, and neither leaves a
     assert.equal(await using, expected)
     assert.ok(!(await readFile(join(stage.stateDir, 'tickets.json'), 'utf8')).includes(toBase64(THEIRS)))
   }
+})
+
+test('a ticket for another rendezvous names both and the way there; it accuses no one, and costs no trust', async () => {
+  const other = formatTicket({ ...TICKET, registry: 'other.example:9000' })
+  const certain = formatTicket({ ...TICKET, fingerprint: 'ab'.repeat(32) })
+  const refusal = async (stage: Stage, text: string): Promise<PilotError> =>
+    (await stage.tickets.redeem(text).catch((error: unknown) => error)) as PilotError
+  // another node has the id here: before, this was "revoke trust"
+  const trusting = await open({
+    trusted: [{ nodeId: 2, publicKey: toBase64(OWN.map(() => 9)) }],
+    fingerprint: 'cd'.repeat(32),
+  })
+  const known = await refusal(trusting, certain)
+  assert.deepEqual([known.code, trusting.asked], ['CONFLICT', []], 'nothing was asked of that node')
+  const stage = await open()
+  const asked = refusal(stage, other)
+  await asking(stage)
+  stage.tickets.onTrust({ kind: 'trust', node: 2, ...NOBODY, state: 'key_changed' })
+  for (const error of [known, await asked]) {
+    assert.equal(error.code, 'CONFLICT')
+    assert.match(
+      error.message,
+      /the ticket is for the rendezvous at .*, and this gateway is registered at rv\.example:9000/,
+    )
+    assert.match(error.hint, /pilotgate join TICKET --state-dir DIR/)
+  }
+})
+
+test('tickets have labels, can be listed without their secret, and withdrawn by id, by label and with their exposure', async () => {
+  const stage = await open()
+  const { tickets } = stage
+  const [ann, bob, cid] = [
+    await tickets.invite([WEB], 'web', 600_000, 'ann'),
+    await tickets.invite([WEB], 'web', 600_000, 'bob'),
+    await tickets.invite([WEB], 'web', 600_000),
+  ]
+  assert.deepEqual(
+    tickets.list().map(({ id, label, service }) => [id, label, service]),
+    [
+      [ann.id, 'ann', 'web'],
+      [bob.id, 'bob', 'web'],
+      [cid.id, undefined, 'web'],
+    ],
+  )
+  assert.ok(!JSON.stringify(tickets.list()).includes(toBase64(parseTicket(ann.ticket).secret)))
+  assert.equal(tickets.countOf(WEB), 3)
+  const proof = (text: string): string => proofOf(parseTicket(text).secret, THEIRS, OWN)
+  const judge = (text: string): unknown =>
+    stage.judge!({ node: 2, key: THEIRS, justification: proof(text), trusted: false })
+  assert.deepEqual([tickets.cancel('ann').map(({ id }) => id), judge(ann.ticket)], [[ann.id], 'refuse'])
+  assert.throws(() => tickets.cancel('ann'), { code: 'NOT_FOUND' })
+  assert.equal(judge(bob.ticket), 'accept')
+  assert.deepEqual([tickets.labelOf(2, WEB), tickets.labelOf(2), tickets.labelOf(3)], ['bob', 'bob', undefined])
+  assert.equal(tickets.labelOf(2, { ...WEB, name: 'api', port: 81 }), undefined, 'not its ticket')
+  assert.equal(stage.events.at(-1)!.event === 'ticket' && (stage.events.at(-1) as { label?: string }).label, 'bob')
+  tickets.withdraw({ ...WEB, port: 81 })
+  assert.equal(tickets.countOf(WEB), 1)
+  tickets.withdraw(WEB)
+  assert.deepEqual([tickets.list(), judge(cid.ticket)], [[], 'refuse'])
 })
 
 test("a ticket expired by our clock is still presented, since its issuer's clock may differ", async () => {
