@@ -2,13 +2,13 @@
  * A gateway in the foreground, for `up`, and for `map`, `expose`, `share` and `join` if none is running: starts it,
  * opens the admin socket, reports events, reloads its file, and stops it gracefully.
  */
-import { adminControl, LiveConfig } from '../config/live.ts'
-import { canBeFollowed, loadConfig } from '../config/load.ts'
-import { resolveOptions, unknownVariables } from '../config/options.ts'
-import type { Flags, Sources } from '../config/options.ts'
+import type { Flags } from '../config/flags.ts'
+import type { Sources } from '../config/sources.ts'
+import type { LiveConfig } from '../config/live.ts'
 import { FileWatch } from '../config/watch.ts'
 import type { AdminControl } from '../gateway/control.ts'
 import type { GatewayEvent } from '../gateway/model/events.ts'
+import type { GatewayOptions } from '../gateway/model/options.ts'
 import { eventLine } from './event-line.ts'
 import type { Output } from './output.ts'
 import { stopRequests } from './stop.ts'
@@ -26,8 +26,15 @@ export async function readSources(
 ): Promise<Sources & { readonly path: string | undefined }> {
   const path = flags.config ?? world.env['PILOTGATE_CONFIG']
   if (path === undefined || path === '') return { flags, env: world.env, path: undefined }
+  const { canBeFollowed, loadConfig } = await import('../config/load.ts')
   const followed = await canBeFollowed(path)
   return { flags, env: world.env, file: await loadConfig(path), path: followed ? path : undefined }
+}
+
+/** What they amount to. @throws PilotError USAGE, CONFIG_INVALID, CONFLICT. */
+export async function readOptions(flags: UpOptions, world: World): Promise<GatewayOptions> {
+  const { resolveOptions } = await import('../config/options.ts')
+  return resolveOptions(await readSources(flags, world))
 }
 
 /**
@@ -40,6 +47,8 @@ export async function serve(
   flags: UpOptions,
   onReady?: (control: AdminControl) => Promise<void>,
 ): Promise<number> {
+  const { resolveOptions, unknownVariables } = await import('../config/options.ts')
+  const { LiveConfig } = await import('../config/live.ts')
   const sources = await readSources(flags, world)
   const options = resolveOptions(sources)
   const stops = stopRequests(world) // from here on a signal stops things properly, even during the start
@@ -117,6 +126,7 @@ async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
   const asked = new Promise<string>((resolve) => {
     down = resolve
   })
+  const { adminControl } = await import('../config/live.ts')
   const live = about.live(() => down('down'))
   const control = adminControl(gateway, live)
   about.show(control)

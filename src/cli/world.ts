@@ -1,5 +1,5 @@
 /** Everything outside the program that a command may touch, as one argument, so that tests can pass in their own. */
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import type { Logger } from '../base/logger.ts'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
 import type { AdminControl, Gateway } from '../gateway/control.ts'
@@ -8,6 +8,7 @@ import type { DoctorRecord } from '../gateway/model/records.ts'
 import type { GatewayDeps } from '../gateway/gateway.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
+import { packageVersion } from '../runtime/files/package-file.ts'
 import type { FaultLine } from './faults.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
@@ -81,7 +82,7 @@ export interface World {
 export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => void): World {
   const reloads = new Set<() => void>()
   return {
-    version: readVersion(),
+    version: packageVersion(),
     env: readEnvironment(),
     modules: {
       gateway: () => import('../gateway/gateway.ts'),
@@ -148,14 +149,6 @@ async function readLine(): Promise<string> {
 
 /** A ticket has at most about 1,000 characters. */
 const MAX_LINE_CHARS = 8_192
-
-/** src/cli and dist/cli are equally far from package.json. */
-function readVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return version
-}
 
 /** We had a terminal and it has hung up: it can no longer be opened. */
 function terminalGone(): boolean {

@@ -3,13 +3,12 @@
  * (trust, map, expose) are merged from all sources.
  */
 import { readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { parseAllowed } from '../gateway/model/allow.ts'
 import { parseDuration } from '../gateway/model/duration.ts'
 import { exposeName, type ExposeSpec, type Limits, parseExposeSpec, parseTarget } from '../gateway/model/expose-spec.ts'
 import { checkTarget } from '../gateway/model/unsafe-target.ts'
-import { checkLoopback, MAX_SOCKET_PATH_BYTES, parseListen } from '../gateway/model/listen.ts'
+import { checkLoopback, parseListen } from '../gateway/model/listen.ts'
 import {
   formatMapSpec,
   isGroup,
@@ -25,8 +24,9 @@ import { isHostname, parsePeerName, withoutBrackets } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
 import type { Environment } from './env.ts'
-import type { LoadedConfig } from './load.ts'
+import type { Sources } from './sources.ts'
 import { flagName, OPTION_NAMES, OPTIONS, variableName } from './option-table.ts'
+import { adminSocketOf, expandHome, identityFileOf, stateDirOf, variable, words } from './paths.ts'
 import {
   Config,
   FINGERPRINT_FORM,
@@ -37,32 +37,6 @@ import {
   parseLocal,
   parsePortRange,
 } from './schema.ts'
-
-/** The command line of `up`; absent values are not set. */
-export interface Flags {
-  readonly registry?: string
-  readonly registryFingerprint?: string
-  readonly beacon?: string
-  readonly listen?: string
-  readonly endpoint?: string
-  readonly hostname?: string
-  readonly public?: boolean
-  readonly stateDir?: string
-  readonly identity?: string
-  readonly admin?: string
-  readonly observe?: string
-  readonly allowLan?: boolean
-  readonly daemon?: string
-  readonly trust?: readonly string[]
-  readonly map?: readonly string[]
-  readonly expose?: readonly string[]
-}
-
-export interface Sources {
-  readonly flags: Flags
-  readonly env: Environment
-  readonly file?: LoadedConfig | undefined
-}
 
 /** @throws PilotError USAGE for a bad flag, variable or combination, CONFLICT for a name or port given twice. */
 export function resolveOptions(sources: Sources): GatewayOptions {
@@ -120,43 +94,6 @@ export function resolveOptions(sources: Sources): GatewayOptions {
 export function checkServices(options: Pick<GatewayOptions, 'maps' | 'exposes' | 'allowLan'>): void {
   checkMaps(options)
   checkExposes(options)
-}
-
-/** Where a command finds the gateway: --admin, PILOTGATE_ADMIN, or the default of the state folder. */
-export function resolveAdminSocket(sources: Omit<Sources, 'file'>): string {
-  return adminSocketOf(sources, stateDirOf(sources))
-}
-
-function stateDirOf(sources: Sources): string {
-  const { env, file } = sources
-  const given = sources.flags.stateDir ?? variable(env, 'STATE_DIR')
-  if (given !== undefined) return resolve(expandHome(given, env))
-  if (file?.config.node.stateDir !== undefined) return resolve(file.folder, expandHome(file.config.node.stateDir, env))
-  // The XDG specification ignores relative paths.
-  const base = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(home(env), '.local/state')
-  return join(base, 'pilotgate')
-}
-
-function identityFileOf({ flags, env, file }: Sources, stateDir: string): string {
-  const given = flags.identity ?? variable(env, 'IDENTITY')
-  if (given !== undefined) return resolve(expandHome(given, env))
-  return resolve(stateDir, expandHome(file?.config.node.identity ?? 'identity.json', env))
-}
-
-function adminSocketOf({ flags, env, file }: Sources, stateDir: string): string {
-  const given = flags.admin ?? variable(env, 'ADMIN')
-  const written = file?.config.admin.socket
-  const fromFile =
-    written === undefined ? join(stateDir, 'admin.sock') : resolve(file!.folder, expandHome(written, env))
-  const path = given === undefined ? fromFile : resolve(expandHome(given, env))
-  const bytes = Buffer.byteLength(path)
-  if (bytes > MAX_SOCKET_PATH_BYTES)
-    throw new PilotError(
-      'USAGE',
-      `admin socket ${path}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${bytes}; name a shorter one with --admin`,
-      { path, bytes },
-    )
-  return path
 }
 
 /** @throws PilotError USAGE for a token that cannot be read. */
@@ -390,37 +327,6 @@ export function unknownVariables(env: Environment): string[] {
   return Object.keys(env).filter(
     (name) => name.startsWith('PILOTGATE_') && !VARIABLES.has(name.slice('PILOTGATE_'.length)),
   )
-}
-
-/** An empty variable counts as absent: compose files and unit files unset them this way. */
-export function variable(env: Environment, name: string): string | undefined {
-  const value = env[`PILOTGATE_${name}`]
-  return value === '' ? undefined : value
-}
-
-/** List variables are separated by white space, because specs contain commas. */
-export function words(env: Environment, name: string): string[] {
-  return (variable(env, name) ?? '').split(/\s+/).filter((word) => word !== '')
-}
-
-function expandHome(path: string, env: Environment): string {
-  return path === '~' || path.startsWith('~/') ? join(home(env), path.slice(1)) : path
-}
-
-/** @throws PilotError USAGE if there is neither HOME nor an entry for the user, as in many containers. */
-function home(env: Environment): string {
-  if (env.HOME !== undefined && env.HOME !== '') return env.HOME
-  try {
-    return homedir()
-  } catch (error) {
-    throw new PilotError(
-      'USAGE',
-      'HOME is not set, and this user has no home folder',
-      {},
-      error,
-      'Name a folder for the state with --state-dir or PILOTGATE_STATE_DIR, or set HOME.',
-    )
-  }
 }
 
 function unique(values: readonly string[]): string[] {

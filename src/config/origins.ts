@@ -17,7 +17,10 @@ import {
   type OptionDefinition,
   type OptionName,
 } from './option-table.ts'
-import { exposesOf, mapsOf, resolveOptions, variable, words, type Flags, type Sources } from './options.ts'
+import type { Flags } from './flags.ts'
+import type { Sources } from './sources.ts'
+import { exposesOf, mapsOf, resolveOptions } from './options.ts'
+import { variable, words } from './paths.ts'
 import { Config } from './schema.ts'
 
 /** Changes by command in the running gateway, on top of its sources. */

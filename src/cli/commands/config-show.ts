@@ -4,7 +4,6 @@
  */
 import { PilotError } from '../../base/errors.ts'
 import { OPTION_NAMES } from '../../config/option-table.ts'
-import { settingsOf } from '../../config/origins.ts'
 import type { SettingOrigin, SettingRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import { readSources, type UpOptions } from '../serve.ts'
@@ -33,6 +32,7 @@ async function readSettings(world: World, options: ShowOptions): Promise<readonl
       if (!(error instanceof PilotError) || error.code !== 'NOT_RUNNING' || options.admin !== undefined) throw error
     }
   }
+  const { settingsOf } = await import('../../config/origins.ts')
   return settingsOf(await readSources(options, world))
 }
 

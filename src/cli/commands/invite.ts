@@ -1,5 +1,4 @@
 /** `pilotgate invite`, and the display of a ticket for this command and `share`. */
-import { renderUnicodeCompact } from 'uqr'
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
 import type { TicketRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
@@ -31,16 +30,15 @@ export function addInvite(cli: Cli): void {
     .action(
       cli.action(async (out, options: InviteOptions) => {
         const record = await clientOf(options, cli.world).invite(options.service, options.for ?? TICKET_MS)
-        out.result(record, ticketLines(record, options.qr === true, out, cli.world))
+        out.result(record, ticketLines(record, options.qr === true ? await qrCode(record.ticket) : [], out, cli.world))
         warnOfLoopback(record, cli.world)
       }),
     )
 }
 
 /** Only the ticket into a pipe; for people also a description. @param drawn also as a QR code. */
-export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, world: World): string[] {
+export function ticketLines(record: TicketRecord, code: readonly string[], out: Output, world: World): string[] {
   const command = `pilotgate join ${record.ticket}`
-  const code = drawn ? renderUnicodeCompact(record.ticket, { border: 2 }).split('\n') : []
   if (!world.terminal || out.quiet) return [record.ticket, ...code]
   return [
     `A ticket for ${record.service} (port ${record.port}): one node can use it, once, until ${record.expires}.`,
@@ -50,6 +48,11 @@ export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, w
     `  ${out.bold(command)}`,
     '',
   ]
+}
+
+async function qrCode(text: string): Promise<string[]> {
+  const { renderUnicodeCompact } = await import('uqr')
+  return renderUnicodeCompact(text, { border: 2 }).split('\n')
 }
 
 /** On stderr: stdout holds the ticket alone. */

@@ -7,13 +7,12 @@ import { join } from 'node:path'
 import type { AdminClient } from '../../admin/client.ts'
 import type { Edit } from '../../gateway/control.ts'
 import type { MappedRecord, TicketUseRecord } from '../../gateway/model/records.ts'
-import { resolveOptions } from '../../config/options.ts'
 import type { Ticket } from '../../gateway/tickets/text.ts'
 import { parseTicket } from '../../gateway/tickets/text.ts'
 import type { Cli } from '../cli.ts'
 import { mappedLine } from '../event-line.ts'
 import type { Output } from '../output.ts'
-import { readSources, serve, type UpOptions } from '../serve.ts'
+import { readOptions, serve, type UpOptions } from '../serve.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
 import type { World } from '../world.ts'
 import { named } from './change.ts'
@@ -100,7 +99,7 @@ function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {
 
 /** State folder of the node that a foreign registry sees, next to our own state. */
 async function guestState(world: World, options: ChangeOptions, ticket: Ticket): Promise<UpOptions> {
-  const own = resolveOptions(await readSources(options, world))
+  const own = await readOptions(options, world)
   const isOurs =
     own.registry === ticket.registry ||
     (ticket.fingerprint !== undefined &&

@@ -6,7 +6,6 @@ import type { AdminClient } from '../../admin/client.ts'
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
 import { PilotError } from '../../base/errors.ts'
 import { OPTIONS } from '../../config/option-table.ts'
-import { resolveOptions } from '../../config/options.ts'
 import { INVITED } from '../../gateway/model/allow.ts'
 import { parseExposeSpec, parseTarget } from '../../gateway/model/expose-spec.ts'
 import type { ExposedRecord, TicketRecord } from '../../gateway/model/records.ts'
@@ -14,7 +13,7 @@ import type { Cli } from '../cli.ts'
 import { embeddedAddress, startEmbedded } from '../embedded.ts'
 import { exposedLine } from '../event-line.ts'
 import type { Output } from '../output.ts'
-import { readSources, serve, type UpOptions } from '../serve.ts'
+import { readOptions, serve, type UpOptions } from '../serve.ts'
 import { askOrStart, editOf, withEdit } from '../start.ts'
 import type { World } from '../world.ts'
 import { limited, named, withTerms, type ExposeOptions } from './change.ts'
@@ -84,7 +83,7 @@ async function share(
   const record = await exposeOrFind(client, spec, options)
   const ticket = await client.invite(record.name, validMs)
   if (world.terminal) out.note(`exposed ${exposedLine(record)}, as ${record.name}`)
-  out.result({ ...record, ticket }, ticketLines(ticket, false, out, world))
+  out.result({ ...record, ticket }, ticketLines(ticket, [], out, world))
   out.undo(`pilotgate unexpose ${record.name}`)
   warnOfLoopback(ticket, world)
 }
@@ -116,13 +115,13 @@ async function shareInForeground(
 ): Promise<number> {
   const flags = { ...options, expose: [...(options.expose ?? []), spec] }
   const show = (ticket: TicketRecord): void => {
-    out.event({ event: 'invited', ...ticket }, ticketLines(ticket, false, out, world).join('\n'))
+    out.event({ event: 'invited', ...ticket }, ticketLines(ticket, [], out, world).join('\n'))
     if (out.quiet && !out.json) world.out(`${ticket.ticket}\n`) // the purpose of the command
     warnOfLoopback(ticket, world)
   }
   const run = (more: UpOptions): Promise<number> =>
     serve(out, world, { ...flags, ...more }, async (control) => show(await control.invite(name, validMs)))
-  const { stateDir, registry } = resolveOptions(await readSources(flags, world))
+  const { stateDir, registry } = await readOptions(flags, world)
   if (namesRendezvous(options, registry, world)) {
     if (options.lan === true || options.lanAddress !== undefined)
       throw new PilotError(

@@ -38,7 +38,7 @@ test('events are printed as they happen, ready once and after the admin socket i
     'up --json --hostname agent-a --map 8080:agent-b:80 --map agent-c:81 --expose 80=3000 --trust agent-b --admin /run/a.sock --state-dir /s',
     world,
   )
-  await settled()
+  await settled(world)
   for (const event of LATER) trace.onEvent!(event)
   world.signal()
   assert.deepEqual(await running, {
@@ -80,10 +80,10 @@ test('-v and -q set the log level', async () => {
 test('a second signal does not wait for connections to end', async () => {
   const { world, trace } = upWorld({ stop: (graceMs) => (graceMs > 0 ? new Promise(() => {}) : Promise.resolve()) })
   const running = run('up', world)
-  await settled()
+  await settled(world)
   world.signal('SIGINT')
   world.signal('SIGINT') // the same Ctrl+C, passed on by npm
-  await settled()
+  await settled(world)
   assert.deepEqual(trace.steps.slice(-1), ['gateway stop 7000'])
   await new Promise((resolve) => {
     setTimeout(resolve, 320)
@@ -94,9 +94,9 @@ test('a second signal does not wait for connections to end', async () => {
 })
 
 test('a signal before the gateway is up also ends it', async () => {
-  const { world, trace } = upWorld({ startMs: 50 })
+  const { world, trace } = upWorld({ startMs: 500 })
   const running = run('up', world)
-  await settled()
+  await settled(world)
   world.signal()
   assert.equal((await running).code, 0)
   assert.deepEqual(trace.steps, ['log info', 'gateway', 'gateway stop 0'])
@@ -236,7 +236,7 @@ test('one key press that arrives several times is one request', async () => {
   now = 200
   world.signal('SIGTERM')
   assert.equal(await stops.first, 'SIGINT')
-  await settled()
+  await settled(world)
   assert.equal(second, false)
   now = 400
   world.signal('SIGINT')
@@ -311,14 +311,20 @@ function logModule(steps: string[]): Modules['log'] {
 /** Starts it, signals once it is up, and waits for the end. */
 async function start(line: string, world: TestWorld = upWorld().world): Promise<Ran> {
   const running = run(line, world)
-  for (let i = 0; i < 8; i++) await settled() // a file is read and checked, perhaps on a busy machine
+  await settled(world)
   world.signal()
   return await running
 }
 
-/** Long enough for anything that needs no timer, including a file read. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 20)
+/** Files are read and modules loaded before the command handles signals; what follows needs no timer. */
+async function settled(world: TestWorld): Promise<void> {
+  const deadline = Date.now() + 30_000
+  do
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20)
+    })
+  while (!world.stoppable() && Date.now() < deadline)
+  await new Promise((resolve) => {
+    setTimeout(resolve, 50)
   })
 }

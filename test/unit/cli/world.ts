@@ -10,6 +10,8 @@ export interface TestWorld extends World {
   readonly stdout: string[]
   readonly stderr: string[]
   readonly sockets: string[] // admin sockets that were queried
+  /** Whether a signal would be handled. */
+  stoppable(): boolean
   signal(name?: string): void
   hangUp(): void
 }
@@ -64,6 +66,7 @@ export function testWorld(
     stdout,
     stderr,
     sockets,
+    stoppable: () => handlers.size > 0,
     hangUp: () => {
       for (const reload of reloads) reload()
     },

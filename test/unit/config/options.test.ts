@@ -11,7 +11,9 @@ import { join } from 'node:path'
 import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
 import type { GatewayOptions } from '../../../src/gateway/model/options.ts'
 import { parseConfig } from '../../../src/config/load.ts'
-import { resolveAdminSocket, resolveOptions, unknownVariables, type Flags } from '../../../src/config/options.ts'
+import type { Flags } from '../../../src/config/flags.ts'
+import { resolveOptions, unknownVariables } from '../../../src/config/options.ts'
+import { resolveAdminSocket } from '../../../src/config/paths.ts'
 
 const env = { HOME: '/home/ann' }
 const fileOf = (text: string) => ({ config: parseConfig(`version: 1\n${text}`, 'g.yaml'), folder: '/etc/pilotgate' })
