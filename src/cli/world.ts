@@ -9,6 +9,7 @@ import type { GatewayDeps } from '../gateway/gateway.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 import { packageVersion } from '../runtime/files/package-file.ts'
+import type { RegistryTarget } from '../runtime/net/endpoints.ts'
 import type { FaultLine } from './faults.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
@@ -22,6 +23,7 @@ export interface RunningRendezvous {
   readonly beacon: string
   readonly http?: string | undefined
   readonly fingerprint?: string
+  reloadCertificate(): Promise<{ readonly fingerprint: string; readonly changed: boolean }>
   stop(): Promise<void>
 }
 
@@ -34,6 +36,9 @@ export interface Modules {
   }>
   rendezvous(): Promise<{
     readonly startRendezvous: (options: RendezvousStart) => Promise<RunningRendezvous>
+  }>
+  registry(): Promise<{
+    readonly askRegistry: (target: RegistryTarget, request: object) => Promise<object>
   }>
   admin(): Promise<{
     readonly makeRoom: (socketPath: string) => Promise<void>
@@ -87,6 +92,7 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
     modules: {
       gateway: () => import('../gateway/gateway.ts'),
       rendezvous: () => import('../server/rendezvous.ts'),
+      registry: () => import('../runtime/net/ask-registry.ts'),
       admin: () => import('../admin/server.ts'),
       checkUp: () => import('../gateway/diagnose/doctor-offline.ts'),
       observe: () => import('../observe/server.ts'),

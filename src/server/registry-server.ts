@@ -40,6 +40,7 @@ export class RegistryServer {
   readonly #perSite = new Map<string, number>() // of an IPv6 /48
   readonly #timers: NodeJS.Timeout[] = []
   readonly #service: RegistryService
+  #tls: ServerTls | undefined
   #starting: Promise<string> | undefined
   #stopping: Promise<void> | undefined
   #dropped = 0
@@ -47,6 +48,7 @@ export class RegistryServer {
 
   constructor(options: RegistryServerOptions) {
     this.#options = options
+    this.#tls = options.tls
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
       this.#accept(socket),
     )
@@ -66,6 +68,13 @@ export class RegistryServer {
   }
   get droppedConnections(): number {
     return this.#dropped
+  }
+
+  /** For new connections; open ones keep theirs. @returns Whether it is a different one. */
+  useCertificate(tls: ServerTls): boolean {
+    const changed = tls.fingerprint !== this.#tls?.fingerprint
+    this.#tls = tls
+    return changed
   }
 
   /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
@@ -126,7 +135,8 @@ export class RegistryServer {
     add(this.#perSite, site, 1)
     const accepted: Accepted = { speaking: socket, connection: undefined, acceptedAt: performance.now() }
     this.#connections.set(socket, accepted)
-    const certificate = fingerprintBytes(this.#options.tls)
+    const tls = this.#tls
+    const certificate = fingerprintBytes(tls)
     const speak = (speaking: Socket): void => {
       if (speaking !== socket) speaking.on('error', () => undefined)
       accepted.speaking = speaking
@@ -135,7 +145,7 @@ export class RegistryServer {
         isBehindProxy: certificate === undefined,
       })
     }
-    const { tls, tlsOnly = false, idleMs: patienceMs = IDLE_MS } = this.#options
+    const { tlsOnly = false, idleMs: patienceMs = IDLE_MS } = this.#options
     if (tls === undefined) speak(socket)
     else sniffTls(socket, { tls, tlsOnly, patienceMs }, speak)
     socket.once('close', () => {

@@ -4,7 +4,7 @@ import type { Logger } from '../base/logger.ts'
 import type { RegistryOptions } from './registry/options.ts'
 import type { RegistryCounters } from './registry/registry.ts'
 import type { RegistryStore } from './store/store.ts'
-import type { ServerTls } from './tls.ts'
+import type { ServerTls, TlsOptions } from './tls.ts'
 import { parseListenAddress } from './address.ts'
 import { BeaconServer } from './beacon-server.ts'
 import { Beacon } from './beacon/beacon.ts'
@@ -32,7 +32,9 @@ export interface Rendezvous {
   readonly registry: string // bound `ip:port`
   readonly beacon: string
   readonly http: string | undefined
-  readonly fingerprint: string // of the TLS certificate, lower-case hex SHA-256
+  readonly fingerprint: string // of the TLS certificate at the start, lower-case hex SHA-256
+  /** Reads the certificate again; new connections get it. @throws PilotError USAGE: then the old one stays in use. */
+  reloadCertificate(): Promise<{ readonly fingerprint: string; readonly changed: boolean }>
   counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconCounters & BeaconServer['relayCounters'] }
   stop(): Promise<void> // idempotent
 }
@@ -46,19 +48,18 @@ export async function startRendezvous(options: RendezvousOptions): Promise<Rende
   }
   const store = options.storeDir === undefined ? new MemoryStore() : await openStore(options.storeDir)
   try {
-    return await startServers(
-      options,
-      listen,
-      store,
-      await loadTls({
-        ...(options.tlsCertFile !== undefined && { certFile: options.tlsCertFile }),
-        ...(options.tlsKeyFile !== undefined && { keyFile: options.tlsKeyFile }),
-        ...(options.storeDir !== undefined && { storeDir: options.storeDir }),
-      }),
-    )
+    return await startServers(options, listen, store, await loadTls(tlsOptions(options)))
   } catch (error) {
     await store.close()
     throw error
+  }
+}
+
+function tlsOptions({ tlsCertFile, tlsKeyFile, storeDir }: RendezvousOptions): TlsOptions {
+  return {
+    ...(tlsCertFile !== undefined && { certFile: tlsCertFile }),
+    ...(tlsKeyFile !== undefined && { keyFile: tlsKeyFile }),
+    ...(storeDir !== undefined && { storeDir }),
   }
 }
 
@@ -93,6 +94,10 @@ async function startServers(
   const stop = async (): Promise<void> => {
     await Promise.all([registryServer.stop(), beaconServer.stop(), statusServer?.stop()])
   }
+  const reloadCertificate = async (): ReturnType<Rendezvous['reloadCertificate']> => {
+    const renewed = options.tlsCertFile === undefined ? tls : await loadTls(tlsOptions(options)) // ours lasts ten years
+    return { fingerprint: renewed.fingerprint, changed: registryServer.useCertificate(renewed) }
+  }
   try {
     const bound = {
       registry: await registryServer.start(),
@@ -104,7 +109,7 @@ async function startServers(
       { ...bound, stored: options.storeDir !== undefined, nodes: registry.counters.liveNodes },
       'the rendezvous is running',
     )
-    return { ...bound, stop, counters }
+    return { ...bound, stop, counters, reloadCertificate }
   } catch (error) {
     await stop()
     throw error

@@ -128,8 +128,8 @@ export class OverlayNode implements Overlay {
   #connectRegistry({ core, registry }: NodeParts): RegistryLink {
     return new RegistryLink(registry, {
       onConnected: (certificate) => this.#turn((now) => core.handleRegistryConnected(now, certificate)),
-      onDisconnected: (reason) => {
-        this.#registration.onLost(reason)
+      onDisconnected: (fault) => {
+        this.#registration.onLost(fault)
         this.#turn((now) => core.handleRegistryDisconnected(now))
       },
       onReply: (reply) => this.#turn((now) => core.handleRegistryReply(now, reply)),

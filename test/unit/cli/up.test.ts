@@ -142,7 +142,12 @@ test('rendezvous prints where it listens and ends on a signal', async () => {
         rendezvous: async () => ({
           startRendezvous: async ({ log: _, ...options }) => {
             started = options
-            return { registry: '127.0.0.1:5', beacon: '127.0.0.1:6', stop: async () => void stopped++ }
+            return {
+              registry: '127.0.0.1:5',
+              beacon: '127.0.0.1:6',
+              stop: async () => void stopped++,
+              reloadCertificate,
+            }
           },
         }),
       },
@@ -153,6 +158,36 @@ test('rendezvous prints where it listens and ends on a signal', async () => {
       [0, '{"v":1,"event":"ready","registry":"127.0.0.1:5","beacon":"127.0.0.1:6"}\n', expected, 1],
     )
   }
+})
+
+test('on SIGHUP a rendezvous reads its certificate again, and says so if it is a new one', async () => {
+  let reloads = 0
+  const world = testWorld({
+    modules: {
+      log: logModule([]),
+      rendezvous: async () => ({
+        startRendezvous: async () => ({
+          registry: '127.0.0.1:5',
+          beacon: '127.0.0.1:6',
+          stop: async () => undefined,
+          reloadCertificate: async () => {
+            reloads += 1
+            if (reloads === 2) throw new PilotError('USAGE', 'not a certificate')
+            return await reloadCertificate()
+          },
+        }),
+      }),
+    },
+  })
+  const running = run('rendezvous --json', world)
+  await settled(world)
+  world.hangUp()
+  world.hangUp() // a bad file ends nothing
+  await settled(world)
+  world.signal()
+  const { code, out } = await running
+  assert.deepEqual([code, reloads], [0, 2])
+  assert.deepEqual(out.trimEnd().split('\n').slice(1), ['{"v":1,"event":"certificate","fingerprint":"cd"}'])
 })
 
 test('rendezvous passes on every flag and variable, the admin token only from a file or the environment, and shows the result', async () => {
@@ -200,13 +235,7 @@ test('rendezvous passes on every flag and variable, the admin token only from a 
         rendezvous: async () => ({
           startRendezvous: async ({ log: _, ...options }) => {
             started = options
-            return {
-              registry: '127.0.0.1:5',
-              beacon: '127.0.0.1:6',
-              http: '127.0.0.1:7',
-              fingerprint: 'ab',
-              stop: async () => undefined,
-            }
+            return { ...BOUND, http: '127.0.0.1:7', fingerprint: 'ab', reloadCertificate, stop: async () => undefined }
           },
         }),
       },
@@ -242,6 +271,9 @@ test('one key press that arrives several times is one request', async () => {
   world.signal('SIGINT')
   await stops.second
 })
+
+const BOUND = { registry: '127.0.0.1:5', beacon: '127.0.0.1:6' }
+const reloadCertificate = async () => ({ fingerprint: 'cd', changed: true })
 
 interface Trace {
   readonly steps: string[]

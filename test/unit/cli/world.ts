@@ -37,6 +37,7 @@ export function testWorld(
     modules: {
       gateway: absent,
       rendezvous: absent,
+      registry: absent,
       admin: absent,
       observe: absent,
       checkUp: absent,
