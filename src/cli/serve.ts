@@ -5,6 +5,7 @@
 import type { Flags } from '../config/flags.ts'
 import type { Sources } from '../config/sources.ts'
 import type { LiveConfig } from '../config/live.ts'
+import { idleVariables } from '../config/variables.ts'
 import { FileWatch } from '../config/watch.ts'
 import type { AdminControl } from '../gateway/control.ts'
 import type { GatewayEvent } from '../gateway/model/events.ts'
@@ -47,15 +48,14 @@ export async function serve(
   flags: UpOptions,
   onReady?: (control: AdminControl) => Promise<void>,
 ): Promise<number> {
-  const { resolveOptions, unknownVariables } = await import('../config/options.ts')
+  const { resolveOptions } = await import('../config/options.ts')
   const { LiveConfig } = await import('../config/live.ts')
   const sources = await readSources(flags, world)
   const options = resolveOptions(sources)
   const stops = stopRequests(world) // from here on a signal stops things properly, even during the start
   const { createLogger } = await world.modules.log()
   const log = createLogger(out.logLevel('info'), out.logFormat)
-  for (const name of unknownVariables(world.env))
-    log.warn({ variable: name }, 'unknown variable ignored; is it misspelt?')
+  for (const idle of idleVariables(world.env, 'up')) log.warn(idle, 'this variable changes nothing here')
   const { makeRoom, startAdmin } = await world.modules.admin()
   await makeRoom(options.adminSocket)
   const { startGateway } = await world.modules.gateway()

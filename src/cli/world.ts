@@ -67,6 +67,8 @@ export interface World {
   readonly terminal: boolean
   /** stderr is, where logs go. */
   readonly logTerminal: boolean
+  /** Width of the terminal of stdout; undefined: it is none. Read when needed, as windows change. */
+  readonly columns: number | undefined
   /** Wanted there, by NO_COLOR and TERM. */
   readonly colors: boolean
   /** A client for the gateway behind an admin socket. */
@@ -89,17 +91,12 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
   return {
     version: packageVersion(),
     env: readEnvironment(),
-    modules: {
-      gateway: () => import('../gateway/gateway.ts'),
-      rendezvous: () => import('../server/rendezvous.ts'),
-      registry: () => import('../runtime/net/ask-registry.ts'),
-      admin: () => import('../admin/server.ts'),
-      checkUp: () => import('../gateway/diagnose/doctor-offline.ts'),
-      observe: () => import('../observe/server.ts'),
-      log: () => import('../runtime/log.ts'),
-    },
+    modules: MODULES,
     terminal: process.stdout.isTTY,
     logTerminal: process.stderr.isTTY,
+    get columns() {
+      return process.stdout.columns as number | undefined
+    },
     colors: process.stderr.isTTY && process.stderr.hasColors(),
     client: (socketPath) => adminClient(socketPath),
     readLine,
@@ -141,6 +138,16 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
         setTimeout(resolve, ms)
       }),
   }
+}
+
+const MODULES: Modules = {
+  gateway: () => import('../gateway/gateway.ts'),
+  rendezvous: () => import('../server/rendezvous.ts'),
+  registry: () => import('../runtime/net/ask-registry.ts'),
+  admin: () => import('../admin/server.ts'),
+  checkUp: () => import('../gateway/diagnose/doctor-offline.ts'),
+  observe: () => import('../observe/server.ts'),
+  log: () => import('../runtime/log.ts'),
 }
 
 async function readLine(): Promise<string> {

@@ -10,6 +10,9 @@ export interface Flags {
   readonly stateDir?: string
   readonly identity?: string
   readonly admin?: string
+  readonly http?: string
+  readonly proxyListen?: string
+  readonly dns?: string
   readonly observe?: string
   readonly allowLan?: boolean
   readonly daemon?: string

@@ -6,10 +6,20 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseAllowed } from '../gateway/model/allow.ts'
 import { parseDuration } from '../gateway/model/duration.ts'
-import { exposeName, type ExposeSpec, type Limits, parseExposeSpec, parseTarget } from '../gateway/model/expose-spec.ts'
+import {
+  countedTarget,
+  expandExposeSpec,
+  exposeName,
+  type ExposeSpec,
+  type Limits,
+  parseExposeSpec,
+  parseTarget,
+} from '../gateway/model/expose-spec.ts'
+import { failing } from '../gateway/model/spec-text.ts'
 import { checkTarget } from '../gateway/model/unsafe-target.ts'
 import { checkLoopback, parseListen } from '../gateway/model/listen.ts'
 import {
+  expandMapSpec,
   formatMapSpec,
   isGroup,
   mapName,
@@ -23,12 +33,13 @@ import { NO_DIRECT_UDP } from '../gateway/model/path-policy.ts'
 import { isHostname, parsePeerName, withoutBrackets } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
-import type { Environment } from './env.ts'
+import { blamed } from './blame.ts'
 import type { Sources } from './sources.ts'
-import { flagName, OPTION_NAMES, OPTIONS, variableName } from './option-table.ts'
+import { flagName, OPTIONS, variableName } from './option-table.ts'
 import { adminSocketOf, expandHome, identityFileOf, stateDirOf, variable, words } from './paths.ts'
 import {
   Config,
+  DnsSection,
   FINGERPRINT_FORM,
   isFingerprint,
   isFixedEndpoint,
@@ -38,8 +49,27 @@ import {
   parsePortRange,
 } from './schema.ts'
 
-/** @throws PilotError USAGE for a bad flag, variable or combination, CONFLICT for a name or port given twice. */
+/**
+ * @throws PilotError USAGE for a bad flag, variable or combination, CONFLICT for a name or port given twice; with
+ *   `file:line:column` if an entry of the file is to blame.
+ */
 export function resolveOptions(sources: Sources): GatewayOptions {
+  const options = combined(sources)
+  const { allowLan } = options
+  const check = (config: Config): void => {
+    checkFronts({ ...frontsOf(config), allowLan })
+    checkServices({ maps: withOwnNames(mapsOf(config)), exposes: exposesOf(config), allowLan })
+  }
+  try {
+    checkFronts(options)
+    checkServices(options)
+  } catch (error) {
+    throw error instanceof PilotError ? blamed(error, sources.file, check) : error
+  }
+  return options
+}
+
+function combined(sources: Sources): GatewayOptions {
   const config = sources.file?.config ?? Config.parse({ version: 1 })
   const { node } = config
   const pick = (key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined =>
@@ -54,7 +84,7 @@ export function resolveOptions(sources: Sources): GatewayOptions {
   const observe =
     pick('observe', (value) => parseListen(value) !== undefined, 'an IP address and port as 127.0.0.1:9464') ??
     config.observe.listen
-  const options: GatewayOptions = {
+  return {
     registry: pick('registry', isRegistry, `${HOST_PORT}, or tls://host:port`) ?? node.registry,
     ...(registryFingerprint === undefined ? {} : { registryFingerprint }),
     beacon: pick('beacon', isHostPort, HOST_PORT) ?? node.beacon,
@@ -70,24 +100,21 @@ export function resolveOptions(sources: Sources): GatewayOptions {
     ...(node.tags === undefined ? {} : { tags: unique(node.tags) }),
     maps: withOwnNames([
       ...mapsOf(config),
-      ...[...words(sources.env, 'MAP'), ...(sources.flags.map ?? [])].map(parseMapSpec),
+      ...[...words(sources.env, 'MAP'), ...(sources.flags.map ?? [])].flatMap(expandMapSpec).map(parseMapSpec),
     ]),
     exposes: [
       ...exposesOf(config),
-      ...[...words(sources.env, 'EXPOSE'), ...(sources.flags.expose ?? [])].map(parseExposeSpec),
+      ...[...words(sources.env, 'EXPOSE'), ...(sources.flags.expose ?? [])]
+        .flatMap(expandExposeSpec)
+        .map(parseExposeSpec),
     ],
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
     ...(observe === undefined ? {} : { observe }),
-    ...httpOf(config),
-    ...(config.proxy === undefined ? {} : { proxy: config.proxy }),
-    ...(config.dns === undefined ? {} : { dns: config.dns }),
+    ...frontsOf(withFronts(config, pick)),
     ...networksOf(sources),
     ...daemonOf(sources),
   }
-  checkHttp(options)
-  checkServices(options)
-  return options
 }
 
 /** @throws PilotError USAGE, CONFLICT: for a conflict among these mappings and exposures. */
@@ -162,17 +189,23 @@ export function mapsOf(config: Config): MapSpec[] {
   return config.map.flatMap(({ name, peer: written, port, ports, local, clients, path, balance, probe }): MapSpec[] => {
     const peer = (typeof written === 'string' ? [written] : written).map(withoutBrackets).join('|')
     const listen = local === undefined ? undefined : parseLocal(local)
+    const isSeveral = ports !== undefined
     return (ports ?? [port!])
       .map((range) => parsePortRange(range)!)
       .flatMap(({ first, last, protocol }) =>
         Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
           const remote = first + index
           const spec = {
-            name: name ?? mapName(peer, remote, protocol),
+            name:
+              name === undefined
+                ? mapName(peer, remote, protocol)
+                : isSeveral
+                  ? entryName(name, remote, protocol)
+                  : name,
             peer,
             port: remote,
             protocol,
-            localPort: listen?.port ?? remote,
+            localPort: (isSeveral ? undefined : listen?.port) ?? remote,
             ...(path !== undefined && { path }),
             ...(clients !== undefined && { clients }),
             ...(balance !== undefined && { balance }),
@@ -182,6 +215,11 @@ export function mapsOf(config: Config): MapSpec[] {
         }),
       )
   })
+}
+
+/** Of one port of a named entry that has several. */
+function entryName(name: string, port: number, protocol: 'tcp' | 'udp'): string {
+  return `${name}:${exposeName(port, protocol)}`
 }
 
 function probeOf(probe: Config['map'][number]['probe']): Pick<MapSpec, 'probe' | 'check'> {
@@ -210,14 +248,20 @@ export function withOwnNames(maps: readonly MapSpec[]): MapSpec[] {
 
 /** The exposures in a file. */
 export function exposesOf(config: Config): ExposeSpec[] {
-  return config.expose.map((entry) => {
+  return config.expose.flatMap((entry) => {
     const { name, port: written, target, allow, path, identity, limits, for: duration, once, unsafeTarget } = entry
-    const { first: port, protocol } = parsePortRange(written)!
-    return {
-      name: name ?? exposeName(port, protocol),
-      port,
+    const { first, last, protocol } = parsePortRange(written)!
+    const fail = failing('target', target, 'a target with a port')
+    return Array.from({ length: last - first + 1 }, (_, index): ExposeSpec => ({
+      name:
+        name === undefined
+          ? exposeName(first + index, protocol)
+          : first === last
+            ? name
+            : entryName(name, first + index, protocol),
+      port: first + index,
       protocol,
-      target: parseTarget(target, protocol),
+      target: parseTarget(first === last ? target : countedTarget(target, index, fail), protocol),
       allow: unique(allow.map((peer) => parseAllowed(peer)!)),
       ...(path !== undefined && { path }),
       ...(identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] }),
@@ -225,18 +269,45 @@ export function exposesOf(config: Config): ExposeSpec[] {
       ...(duration !== undefined && { forMs: parseDuration(duration)! }),
       ...(once === true && { once }),
       ...(unsafeTarget === true && { unsafeTarget }),
-    }
+    }))
   })
 }
 
-function httpOf({ http }: Config): Pick<GatewayOptions, 'http'> {
-  if (http === undefined) return {}
-  const { listen, origins } = http
-  return { http: { ...parseListen(listen)!, ...(origins.length > 0 && { origins }) } }
+/** Flags and variables say where they listen; the rest of their sections is up to the file. */
+function withFronts(
+  config: Config,
+  pick: (key: TextKey, holds: (value: string) => boolean, expected: string) => string | undefined,
+): Config {
+  const listen = (key: TextKey): string | undefined =>
+    pick(key, (value) => parseListen(value) !== undefined, 'an IP address and port as 127.0.0.1:8080')
+  const [http, proxy, dns] = [listen('http'), listen('proxyListen'), listen('dns')]
+  return {
+    ...config,
+    ...(http !== undefined && { http: { origins: [], ...config.http, listen: http } }),
+    ...(proxy !== undefined && { proxy: { listen: proxy } }),
+    ...(dns !== undefined && { dns: DnsSection.parse({ ...config.dns, listen: dns }) }),
+  }
 }
 
-function checkHttp({ http, allowLan }: GatewayOptions): void {
+function frontsOf({ http, proxy, dns }: Config): Pick<GatewayOptions, 'http' | 'proxy' | 'dns'> {
+  return {
+    ...(http !== undefined && {
+      http: { ...parseListen(http.listen)!, ...(http.origins.length > 0 && { origins: http.origins }) },
+    }),
+    ...(proxy !== undefined && { proxy }),
+    ...(dns !== undefined && { dns }),
+  }
+}
+
+function checkFronts({
+  http,
+  proxy,
+  dns,
+  allowLan,
+}: Pick<GatewayOptions, 'http' | 'proxy' | 'dns' | 'allowLan'>): void {
   if (http !== undefined) checkLoopback(http.address, allowLan, 'http.listen')
+  if (proxy !== undefined) checkLoopback(parseListen(proxy.listen)!.address, allowLan, 'proxy.listen')
+  if (dns !== undefined) checkLoopback(parseListen(dns.listen)!.address, allowLan, 'dns.listen')
 }
 
 /** A path can be required of a connection, not of a datagram. */
@@ -300,7 +371,17 @@ function checkPeer(text: string): string {
   return withoutBrackets(text)
 }
 
-type TextKey = 'registry' | 'registryFingerprint' | 'beacon' | 'listen' | 'endpoint' | 'hostname' | 'observe'
+type TextKey =
+  | 'registry'
+  | 'registryFingerprint'
+  | 'beacon'
+  | 'listen'
+  | 'endpoint'
+  | 'hostname'
+  | 'http'
+  | 'proxyListen'
+  | 'dns'
+  | 'observe'
 
 function pickText(
   { flags, env }: Sources,
@@ -322,26 +403,11 @@ function pickFlag({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean 
   throw new PilotError('USAGE', `${variableName(key)} "${value}": expected true or false`)
 }
 
-/** Variables that look like ours but are not: probably misspelt. */
-export function unknownVariables(env: Environment): string[] {
-  return Object.keys(env).filter(
-    (name) => name.startsWith('PILOTGATE_') && !VARIABLES.has(name.slice('PILOTGATE_'.length)),
-  )
-}
-
 function unique(values: readonly string[]): string[] {
   return [...new Set(values)]
 }
 
 const NODE_OF_OUR_OWN = ['beacon', 'listen', 'endpoint', 'hostname', 'public', 'identity'] as const
-
-/** Of `up`, and of `rendezvous`. */
-const VARIABLES: ReadonlySet<string> = new Set([
-  ...OPTION_NAMES.map((name) => OPTIONS[name].variable),
-  'STORE',
-  'HTTP',
-  'ADMIN_TOKEN',
-])
 
 const HOST_PORT = 'a host and port as 127.0.0.1:9000'
 

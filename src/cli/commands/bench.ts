@@ -1,10 +1,12 @@
 /** `pilotgate bench PEER`: measures the path to a peer with its echo service. */
+import { Option } from 'commander'
 import { MAX_BENCH_BYTES, MAX_BENCH_MS, MIN_BENCH_BYTES, MIN_BENCH_MS } from '../../admin/routes.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { BenchOptions, BenchRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
 import { formatBytes, formatRate, formatRtt } from '../text.ts'
+import type { World } from '../world.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 import { bytesOption, durationOption } from './numbers.ts'
 
@@ -22,24 +24,50 @@ export function addBench(cli: Cli): void {
       ['pilotgate bench agent-b', 'pilotgate bench agent-b --bytes 1G --for 30s --json'],
     ),
   )
-    .option(
-      '--bytes <n>',
-      'bytes to send there and back, at most: 500k, 64M, 1G',
-      bytesOption('--bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES),
-      64_000_000,
+    .addOption(
+      new Option('--bytes <n>', 'bytes to send there and back, at most: 500k, 64M, 1G')
+        .argParser(bytesOption('--bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES))
+        .default(64_000_000, '64M'),
     )
-    .option('--for <time>', 'stop sending after this time', durationOption('--for', MIN_BENCH_MS, MAX_BENCH_MS), 5_000)
+    .addOption(
+      new Option('--for <time>', 'stop sending after this time, such as 30s')
+        .argParser(durationOption('--for', MIN_BENCH_MS, MAX_BENCH_MS))
+        .default(5_000, '5s'),
+    )
     .action(
       cli.action(async (out, peer: string, options: Options) =>
-        bench(out, clientOf(options, cli.world), peer, { bytes: options.bytes, forMs: options.for }),
+        bench(out, cli.world, clientOf(options, cli.world), peer, { bytes: options.bytes, forMs: options.for }),
       ),
     )
 }
 
-async function bench(out: Output, client: AdminClient, peer: string, options: BenchOptions): Promise<void> {
-  const record = await client.bench(peer, options)
+async function bench(
+  out: Output,
+  world: World,
+  client: AdminClient,
+  peer: string,
+  options: BenchOptions,
+): Promise<void> {
+  const running = client.bench(peer, options)
+  if (world.terminal) await progress(out, world, running, options.forMs)
+  const record = await running
   out.result(record, lines(record))
 }
+
+/** For a person who waits: a line a second, as long as it runs. */
+async function progress(out: Output, world: World, running: Promise<unknown>, forMs: number): Promise<void> {
+  const ended = running.then(
+    () => true,
+    () => true,
+  )
+  const began = performance.now()
+  while (!(await Promise.race([ended, world.sleep(SECOND_MS).then(() => false)]))) {
+    const seconds = Math.round((performance.now() - began) / SECOND_MS)
+    out.note(out.dim(`measuring for ${seconds} s, at most about ${Math.round(forMs / SECOND_MS) + 1} s`))
+  }
+}
+
+const SECOND_MS = 1_000
 
 function lines({ peer, nodeId, setUp, roundTrip, throughput, path }: BenchRecord): string[] {
   const rtt = path?.rttMs === null || path?.rttMs === undefined ? '' : `, RTT ${formatRtt(path.rttMs)}`

@@ -3,6 +3,9 @@
  */
 import type { Command } from 'commander'
 import { PilotError } from '../../base/errors.ts'
+import type { Edit } from '../../gateway/control.ts'
+import { expandExposeSpec } from '../../gateway/model/expose-spec.ts'
+import { expandMapSpec } from '../../gateway/model/map-spec.ts'
 import { TICKET_PREFIX } from '../../gateway/tickets/text.ts'
 import type { Output } from '../output.ts'
 import { exposedLine, mappedLine } from '../event-line.ts'
@@ -50,8 +53,8 @@ function addMap(cli: Cli): void {
   const command = cli.add(
     cli.program,
     'map <spec>',
-    'map a remote port to a local address: [[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp]',
-    ['pilotgate map 8080:agent-b:80', 'pilotgate map agent-b:5432 --name db --save'],
+    'map a remote port, or a range, to a local address: [[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp]',
+    ['pilotgate map 8080:agent-b:80', 'pilotgate map agent-b:8000-8010', 'pilotgate map agent-b:5432 --name db --save'],
   )
   withStartOptions(withEdit(named(command))).action(
     cli.action(async (out, spec: string, options: ChangeOptions) => {
@@ -67,9 +70,9 @@ function addMap(cli: Cli): void {
         cli.world,
         options,
         async (client) => {
-          const record = await client.map(spec, editOf(options))
-          out.result(record, [`mapped ${mappedLine(record)}, as ${record.name}`])
-          undo(out, `pilotgate unmap ${record.name}`, options)
+          const records = await each(expandMapSpec(spec), options, client.map, client.unmap)
+          tell(out, records, (record) => `mapped ${mappedLine(record)}, as ${record.name}`)
+          if (records.length === 1) undo(out, `pilotgate unmap ${records[0]!.name}`, options)
         },
         async () => serve(out, cli.world, { ...options, map: [...(options.map ?? []), spec] }),
       )
@@ -84,6 +87,7 @@ function addExpose(cli: Cli): void {
     'expose a local service to trusted peers: PORT[/udp]=TARGET[,allow=PEER]...',
     [
       'pilotgate expose 80=3000',
+      'pilotgate expose 8000-8010=127.0.0.1:9000',
       'pilotgate expose 80=3000 --for 2h',
       'pilotgate expose 5432=127.0.0.1:5432,allow=agent-a --save',
     ],
@@ -103,14 +107,40 @@ function addExpose(cli: Cli): void {
         cli.world,
         options,
         async (client) => {
-          const record = await client.expose(spec, editOf(options))
-          out.result(record, [`exposed ${exposedLine(record)}, as ${record.name}`])
-          undo(out, `pilotgate unexpose ${record.name}`, options)
+          const records = await each(expandExposeSpec(spec), options, client.expose, client.unexpose)
+          tell(out, records, (record) => `exposed ${exposedLine(record)}, as ${record.name}`)
+          if (records.length === 1) undo(out, `pilotgate unexpose ${records[0]!.name}`, options)
         },
         async () => serve(out, cli.world, { ...options, expose: [...(options.expose ?? []), spec] }),
       )
     }),
   )
+}
+
+/** One change for each spec, all of them or none; `--if-version` guards the first, `--name` gets a number for each. */
+async function each<T extends { readonly name: string }>(
+  specs: readonly string[],
+  options: ChangeOptions,
+  make: (spec: string, edit: Edit) => Promise<T>,
+  unmake: (name: string, edit: Edit) => Promise<unknown>,
+): Promise<readonly T[]> {
+  const { ifVersion, name, save } = editOf(options)
+  const made: T[] = []
+  try {
+    for (const spec of specs) {
+      const named = specs.length === 1 || name === undefined ? name : `${name}:${made.length + 1}`
+      made.push(await make(spec, { save, name: named, ifVersion: made.length === 0 ? ifVersion : undefined }))
+    }
+  } catch (error) {
+    for (const record of made.reverse()) await unmake(record.name, { save })
+    throw error
+  }
+  return made
+}
+
+/** One record as before; several as a list. */
+function tell<T>(out: Output, records: readonly T[], line: (record: T) => string): void {
+  out.result(records.length === 1 ? records[0] : records, records.map(line))
 }
 
 export function named(command: Command): Command {

@@ -7,7 +7,6 @@ import { OPTION_NAMES } from '../../config/option-table.ts'
 import type { SettingOrigin, SettingRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import { readSources, type UpOptions } from '../serve.ts'
-import { table } from '../text.ts'
 import type { World } from '../world.ts'
 import { clientOf } from './reader.ts'
 
@@ -16,10 +15,7 @@ export type ShowOptions = UpOptions
 export async function showConfig(out: Output, world: World, options: ShowOptions): Promise<void> {
   const settings = await readSettings(world, options)
   const rows = settings.map(({ key, value, origin }) => [key, formatValue(value), formatOrigin(origin)])
-  out.result(
-    settings,
-    table(['KEY', 'VALUE', 'ORIGIN'], rows, (text) => out.bold(text)),
-  )
+  out.result(settings, out.table(['KEY', 'VALUE', 'ORIGIN'], rows))
 }
 
 /** With options of `up`, what such a gateway would use; without, what the running one uses, if there is one. */

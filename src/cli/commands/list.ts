@@ -14,10 +14,8 @@ import type {
 } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
-import { formatAge, formatBytes, formatRtt, table, unverified } from '../text.ts'
+import { formatAge, formatBytes, formatRtt, unverified } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
-
-type Heading = (text: string) => string
 
 export function addList(cli: Cli): void {
   const list = cli.add(cli.program, 'list', 'list mappings, exposures, connections, peers, or the services of a peer', [
@@ -37,10 +35,9 @@ export function addList(cli: Cli): void {
     .action(
       cli.action(async (out, options: ReaderOptions & { readonly paths?: boolean }) => {
         const peers = await clientOf(options, cli.world).peers()
-        const bold = (text: string): string => out.bold(text)
         out.result(
           peers,
-          options.paths === true ? peers.flatMap((peer) => pathLines(peer, bold)) : peerLines(peers, bold),
+          options.paths === true ? peers.flatMap((peer) => pathLines(peer, out)) : peerLines(peers, out),
         )
       }),
     )
@@ -72,10 +69,7 @@ async function mappings(out: Output, client: AdminClient): Promise<void> {
   const groups = records.flatMap(({ name, peers }) =>
     peers === undefined ? [] : [`${name}: ${peers.length === 0 ? 'no peer yet' : peers.map(peerText).join(', ')}`],
   )
-  out.result(records, [
-    ...table(['NAME', 'LOCAL', 'PEER', 'REMOTE', 'PROTOCOL', 'STATE'], rows, (text) => out.bold(text)),
-    ...groups,
-  ])
+  out.result(records, [...out.table(['NAME', 'LOCAL', 'PEER', 'REMOTE', 'PROTOCOL', 'STATE'], rows), ...groups])
 }
 
 async function exposures(out: Output, client: AdminClient): Promise<void> {
@@ -89,10 +83,7 @@ async function exposures(out: Output, client: AdminClient): Promise<void> {
     entry.protocol,
     state(entry),
   ])
-  out.result(
-    records,
-    table(['NAME', 'PORT', 'TARGET', 'ALLOW', 'PROTOCOL', 'STATE'], rows, (text) => out.bold(text)),
-  )
+  out.result(records, out.table(['NAME', 'PORT', 'TARGET', 'ALLOW', 'PROTOCOL', 'STATE'], rows))
 }
 
 function state({ draining }: Pick<MappedRecord | ExposedRecord, 'draining'>): string {
@@ -110,10 +101,9 @@ async function connections(out: Output, client: AdminClient): Promise<void> {
   if (records.length === 0) return out.result(records, ['no connections'])
   out.result(
     records,
-    table(
+    out.table(
       ['ID', 'DIRECTION', 'SERVICE', 'PEER', 'STATE', 'LOCAL', 'REMOTE', 'IN', 'OUT', 'AGE'],
       records.map(connectionRow),
-      (text) => out.bold(text),
     ),
   )
 }
@@ -133,7 +123,7 @@ function connectionRow(entry: ConnectionRecord): string[] {
   ]
 }
 
-function peerLines(peers: readonly PeerRecord[], heading: Heading): string[] {
+function peerLines(peers: readonly PeerRecord[], out: Output): string[] {
   if (peers.length === 0) return ['no peers yet']
   const rows = peers.map((peer) => [
     peer.hostname ?? unverified(peer.unverifiedName, peer.fingerprint) ?? '-',
@@ -152,10 +142,10 @@ function peerLines(peers: readonly PeerRecord[], heading: Heading): string[] {
     peer.reason === null ? [] : [`${peer.hostname ?? peer.address}: ${peer.reason}`],
   )
   const head = ['HOSTNAME', 'ADDRESS', 'TRUSTED', 'STATE', 'PATH', 'ENDPOINT', 'RTT', 'STREAMS', 'IN', 'OUT', 'HEARD']
-  return [...table(head, rows, heading), ...(why.length === 0 ? [] : ['', ...why])]
+  return [...out.table(head, rows), ...(why.length === 0 ? [] : ['', ...why])]
 }
 
-function pathLines(peer: PeerRecord, heading: Heading): string[] {
+function pathLines(peer: PeerRecord, out: Output): string[] {
   const title = `${peer.hostname ?? peer.address}, ${peer.state}${peer.reason === null ? '' : `; ${peer.reason}`}`
   if (peer.paths.length === 0) return [title, '  no known path', '']
   const rows = peer.paths.map((path) => [
@@ -168,7 +158,7 @@ function pathLines(peer: PeerRecord, heading: Heading): string[] {
     formatBytes(path.bytesIn),
     formatBytes(path.bytesOut),
   ])
-  return [title, ...table(['  PATH', 'ENDPOINT', 'STATE', 'RTT', 'MTU', 'LOSS', 'IN', 'OUT'], rows, heading), '']
+  return [title, ...out.table(['  PATH', 'ENDPOINT', 'STATE', 'RTT', 'MTU', 'LOSS', 'IN', 'OUT'], rows), '']
 }
 
 /** A peer announces nothing, so that scanning it reveals nothing: only ports mapped here can be listed. */
@@ -177,10 +167,9 @@ async function services(out: Output, client: AdminClient, asked: string): Promis
   out.result(servicesRecord(record), [
     ...(record.ports.length === 0
       ? [`no port of ${record.peer} is mapped here`]
-      : table(
+      : out.table(
           ['PORT', 'PROTOCOL', 'LOCAL'],
           record.ports.map(({ port, protocol, local }) => [String(port), protocol, local]),
-          (text) => out.bold(text),
         )),
     '',
     `Peers do not announce what they expose. To test a port: pilotgate doctor ${record.peer}:PORT`,

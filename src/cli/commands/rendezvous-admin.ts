@@ -6,7 +6,7 @@ import { isLoopback } from '../../base/types.ts'
 import { registryTarget, type RegistryTarget } from '../../runtime/net/endpoints.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
-import { formatAge, plural, table } from '../text.ts'
+import { formatAge, plural } from '../text.ts'
 import type { World } from '../world.ts'
 import { readAdminToken } from './admin-token.ts'
 import { numberOption } from './numbers.ts'
@@ -151,9 +151,7 @@ async function listNodes(out: Output, ask: Ask): Promise<void> {
     `${formatAge(Math.max(0, Date.now() - Date.parse(node.last_seen)))} ago`,
   ])
   out.result(nodes, [
-    ...(rows.length === 0
-      ? []
-      : table(['NODE', 'ADDRESS', 'HOSTNAME', 'PUBLIC', 'TAGS', 'SEEN'], rows, (text) => out.bold(text))),
+    ...(rows.length === 0 ? [] : out.table(['NODE', 'ADDRESS', 'HOSTNAME', 'PUBLIC', 'TAGS', 'SEEN'], rows)),
     plural(nodes.length, 'node'),
   ])
 }
@@ -168,10 +166,7 @@ async function listNetworks(out: Output, ask: Ask): Promise<void> {
     enterprise ? 'yes' : 'no',
     new Date(created * 1_000).toISOString().slice(0, 10),
   ])
-  out.result(
-    networks,
-    table(['ID', 'NAME', 'MEMBERS', 'JOIN RULE', 'ENTERPRISE', 'CREATED'], rows, (text) => out.bold(text)),
-  )
+  out.result(networks, out.table(['ID', 'NAME', 'MEMBERS', 'JOIN RULE', 'ENTERPRISE', 'CREATED'], rows))
 }
 
 interface CreateOptions {
@@ -224,7 +219,7 @@ async function showAudit(
     found,
     found.length === 0
       ? ['nothing has been logged']
-      : table(['TIME', 'ACTION', 'NETWORK', 'NODE', 'DETAILS'], rows, (text) => out.bold(text)),
+      : out.table(['TIME', 'ACTION', 'NETWORK', 'NODE', 'DETAILS'], rows),
   )
 }
 

@@ -2,6 +2,7 @@
 import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { parseEndpoint } from '../../base/types.ts'
+import { idleVariables } from '../../config/variables.ts'
 import type { Compat } from '../../server/registry/options.ts'
 import { COMPAT } from '../../server/registry/options.ts'
 import type { Output } from '../output.ts'
@@ -70,6 +71,7 @@ async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Pr
   const options = await startOptions(flags, world)
   const stops = stopRequests(world)
   const log = (await world.modules.log()).createLogger(out.logLevel('info'), out.logFormat)
+  for (const idle of idleVariables(world.env, 'rendezvous')) log.warn(idle, 'this variable changes nothing here')
   const uncontain = world.contain((error) =>
     log.error({ code: 'FAILED', reason: String(error) }, 'an internal error was contained; the rendezvous continues'),
   )

@@ -10,7 +10,7 @@ import { tagOf } from './allow.ts'
 import { CLIENT_FORM, isClientBlock } from './clients.ts'
 import { parsePort } from './listen.ts'
 import { NO_DIRECT_UDP, parsePathPolicy, PATH_FORM, type PathPolicy } from './path-policy.ts'
-import { type Fail, failing, type Protocol, splitProtocol, suffix } from './spec-text.ts'
+import { type Fail, failing, portsOf, type Protocol, splitProtocol, suffix } from './spec-text.ts'
 
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
@@ -49,6 +49,28 @@ export function parseMapSpec(text: string): MapSpec {
   const spec = { name: mapName(peer, port, protocol), peer, port, protocol, ...path }
   if (local === '') return { ...spec, localPort: port }
   return { ...spec, ...parseLocal(local, fail) }
+}
+
+/**
+ * `agent-b:8000-8010` as one spec for each port; a local port, or the first of a local range, counts up with it. Other
+ * specs, also wrong ones, are returned unchanged. @throws PilotError USAGE for a range that cannot be counted.
+ */
+export function expandMapSpec(text: string): readonly string[] {
+  const fail = failing('map', text, MAP_FORM)
+  const [, head, first, last, tail] = /^([^,]*):(\d{1,5})-(\d{1,5})((?:\/\w+)?(?:,.*)?)$/s.exec(text) ?? []
+  if (head === undefined) return [text]
+  const ports = portsOf(first!, last!, fail)
+  const { local } = splitPeer(head, fail)
+  if (local === '') return ports.map((port) => `${head}:${port}${tail}`)
+  const peers = head.slice(local.length + 1)
+  const [, bind = '', from, to] =
+    /^(.*:)?(\d{1,5})(?:-(\d{1,5}))?$/s.exec(local) ?? fail(`"${local}" is not a local port`)
+  if (to !== undefined && Number(to) - Number(from) !== ports.length - 1)
+    fail('the local range must have as many ports as the remote one')
+  return ports.map((port, index) => {
+    const localPort = from === '0' ? 0 : Number(from) + index
+    return `${bind}${localPort}:${peers}:${port}${tail}`
+  })
 }
 
 /** The shortest equivalent text; a custom name is not part of the notation. */
@@ -185,7 +207,7 @@ export const NO_GROUP_UDP =
   'several peers cannot be combined with /udp: an answer does not show which of them received the datagram'
 
 const MAP_FORM =
-  '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'
+  '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[-PORT][/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'
 
 const ONE_PEER = String.raw`\[[^[\]|]*\]|tag:[a-z0-9-]+|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]|]*`
 

@@ -22,6 +22,7 @@ export function testWorld(
     readonly modules?: Partial<Modules>
     readonly env?: Record<string, string>
     readonly terminal?: boolean
+    readonly columns?: number
     readonly input?: string // the first line of stdin
   } = {},
 ): TestWorld {
@@ -30,22 +31,13 @@ export function testWorld(
   const stdout: string[] = []
   const stderr: string[] = []
   const sockets: string[] = []
-  const absent = (): Promise<never> => Promise.reject(new Error('this module is not part of the test'))
   return {
     version: '0.1.0',
     env: { HOME: '/home/ann', ...parts.env },
-    modules: {
-      gateway: absent,
-      rendezvous: absent,
-      registry: absent,
-      admin: absent,
-      observe: absent,
-      checkUp: absent,
-      log: absent,
-      ...parts.modules,
-    },
+    modules: { ...ABSENT, ...parts.modules },
     terminal: parts.terminal ?? false,
     logTerminal: parts.terminal ?? false,
+    columns: parts.columns,
     colors: false,
     client: (socketPath) => {
       sockets.push(socketPath)
@@ -75,6 +67,17 @@ export function testWorld(
       for (const handler of handlers) handler(name)
     },
   }
+}
+
+const absent = (): Promise<never> => Promise.reject(new Error('this module is not part of the test'))
+const ABSENT: Modules = {
+  gateway: absent,
+  rendezvous: absent,
+  registry: absent,
+  admin: absent,
+  observe: absent,
+  checkUp: absent,
+  log: absent,
 }
 
 export interface Ran {
