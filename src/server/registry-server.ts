@@ -70,6 +70,11 @@ export class RegistryServer {
     return this.#dropped
   }
 
+  /** Of the TLS certificate in use; empty: plain TCP only. */
+  get fingerprint(): string {
+    return this.#tls?.fingerprint ?? ''
+  }
+
   /** For new connections; open ones keep theirs. @returns Whether it is a different one. */
   useCertificate(tls: ServerTls): boolean {
     const changed = tls.fingerprint !== this.#tls?.fingerprint

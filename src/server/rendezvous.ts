@@ -89,6 +89,7 @@ async function startServers(
     counters,
     connections: () => registryServer.connectionCount,
     beaconNodes: () => beacon.entryCount,
+    fingerprint: () => registryServer.fingerprint,
   }
   const statusServer = listen.http === undefined ? undefined : new StatusServer({ listen: listen.http, status, log })
   const stop = async (): Promise<void> => {
