@@ -24,9 +24,13 @@ import { serveHandshakes } from '../services/handshake.ts'
  * that each node is new and saves nothing.
  */
 export interface NodeOptions extends Partial<OverlayNodeOptions> {
-  readonly registry: string // host:port or tls://host:port
-  readonly beacon: string // host:port
-  readonly log?: Logger // absent: silent
+  /** Registry to join, `host:port` (TCP), or `tls://host:port` to verify its certificate as a browser does. */
+  readonly registry: string
+  /** Beacon, `host:port` (UDP): it reports our public address, helps with hole punching, and relays. */
+  readonly beacon: string
+  /** Where the node logs: `createLogger('info')`, or your own. Absent: silent. */
+  readonly log?: Logger
+  /** Called for everything that happens to the node: trust, paths, loss of the registry. It must not throw. */
   readonly onEvent?: (event: OverlayEvent) => void
 }
 
@@ -68,7 +72,9 @@ export interface CreateGatewayOptions extends Flags {
   readonly config?: string
   /** A new identity in a temporary folder that is removed with the gateway. For tests; not together with `stateDir`. */
   readonly ephemeral?: boolean
-  readonly log?: Logger // absent: silent
+  /** Where the gateway logs: `createLogger('info')`, or your own. Absent: silent. */
+  readonly log?: Logger
+  /** Called with the events that `pilotgate up --json` prints. It must not throw. */
   readonly onEvent?: (event: GatewayEvent) => void
 }
 

@@ -16,15 +16,25 @@ import { MemoryStore } from './store/memory-store.ts'
 import { loadTls } from './tls.ts'
 
 export interface RendezvousOptions {
-  readonly registry: string // `ip:port` to listen on, TCP; port 0 picks one
-  readonly beacon: string // `ip:port` to listen on, UDP
-  readonly http?: string // `ip:port` of the status page; absent: none
-  readonly storeDir?: string // absent: the registry loses everything when the process ends
-  readonly tlsCertFile?: string // PEM; absent: a generated certificate, kept with the store
+  /** `ip:port` of the registry, TCP; port 0 picks one. */
+  readonly registry: string
+  /** `ip:port` of the beacon, UDP; port 0 picks one. */
+  readonly beacon: string
+  /** `ip:port` of the status page, health checks and metrics. Absent: none. */
+  readonly http?: string
+  /** Folder of the store. Absent: everything is lost when the process ends. */
+  readonly storeDir?: string
+  /** Certificate in PEM, together with its key. Absent: a generated one, kept with the store. */
+  readonly tlsCertFile?: string
+  /** Private key of the certificate, PEM. */
   readonly tlsKeyFile?: string
-  readonly tlsOnly?: boolean // default false: the port accepts plain TCP too
+  /** true: no plain TCP on the registry's port. Default: false. */
+  readonly tlsOnly?: boolean
+  /** Where it logs: `createLogger('info')`, `silentLogger`, or your own. */
   readonly log: Logger
+  /** Rules of the registry that differ from the defaults: limits, compatibility, the admin token. */
   readonly rules?: Partial<RegistryOptions>
+  /** The same for the beacon: its id, and other beacons. */
   readonly beaconRules?: Partial<BeaconOptions>
 }
 
