@@ -26,6 +26,7 @@ import {
   type MapSpec,
   NO_GROUP_UDP,
   parseMapSpec,
+  parseProbe,
   PEER_FORM,
 } from '../gateway/model/map-spec.ts'
 import type { GatewayOptions } from '../gateway/model/options.ts'
@@ -224,10 +225,10 @@ function entryName(name: string, port: number, protocol: 'tcp' | 'udp'): string 
 
 function probeOf(probe: Config['map'][number]['probe']): Pick<MapSpec, 'probe' | 'check'> {
   if (probe === undefined) return {}
-  if (typeof probe === 'number') return { probe }
+  if (typeof probe !== 'object') return { probe: parseProbe(String(probe))! }
   const { every, http, grpc } = probe
   return {
-    probe: every,
+    probe: parseProbe(String(every))!,
     ...(http !== undefined && { check: { kind: 'http', path: http } }),
     ...(grpc !== undefined && { check: { kind: 'grpc', service: grpc } }),
   }

@@ -29,7 +29,8 @@ import {
   isProbePath,
   isProbeService,
   LOCALHOST,
-  MAX_PROBE_S,
+  parseProbe,
+  PROBE_FORM,
   PROBE_PATH_FORM,
   PROBE_SERVICE_FORM,
 } from '../gateway/model/map-spec.ts'
@@ -110,11 +111,11 @@ const PinnedPeer = section({
     ),
 })
 
-const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}`
-
-const seconds = z.int({ error: PROBE_FORM }).min(1, { error: PROBE_FORM }).max(MAX_PROBE_S, { error: PROBE_FORM })
+const seconds = z
+  .union([z.number(), z.string()], { error: PROBE_FORM })
+  .refine((value) => parseProbe(String(value)) !== undefined, { error: PROBE_FORM })
 const ProbeSection = section({
-  every: seconds.describe('Seconds between two probes of a peer.'),
+  every: seconds.describe('Time between two probes of a peer: seconds, or a duration such as "30s".'),
   http: text(PROBE_PATH_FORM, isProbePath)
     .optional()
     .describe('Path of a GET request that must be answered with 2xx or 3xx.'),
@@ -170,7 +171,7 @@ const MapEntry = section({
     .union([seconds, ProbeSection], { error: `${PROBE_FORM}, or { every, http } or { every, grpc }` })
     .optional()
     .describe(
-      'Seconds between probe connections to each of several peers; { every, http: "/healthz" } or { every, grpc: "" } probes the service itself. Absent: no probes; a client notices first.',
+      'Time between probe connections to each of several peers: seconds, or a duration such as "30s"; { every, http: "/healthz" } or { every, grpc: "" } probes the service itself. Absent: no probes; a client notices first.',
     ),
 }).superRefine((entry, context) => {
   const complain = (key: string, message: string): void =>

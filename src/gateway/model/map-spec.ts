@@ -8,6 +8,7 @@ import { parseAddress, parsePeerName, withoutBrackets } from '../../base/address
 import { formatEndpoint } from '../../base/types.ts'
 import { tagOf } from './allow.ts'
 import { CLIENT_FORM, isClientBlock } from './clients.ts'
+import { parseDuration } from './duration.ts'
 import { parsePort } from './listen.ts'
 import { NO_DIRECT_UDP, parsePathPolicy, PATH_FORM, type PathPolicy } from './path-policy.ts'
 import { type Fail, failing, portsOf, type Protocol, splitProtocol, suffix } from './spec-text.ts'
@@ -116,8 +117,16 @@ export const BALANCES = ['round-robin', 'least-connections'] as const satisfies 
 
 export const BALANCE_FORM = 'round-robin or least-connections'
 
+/** Seconds between probes, from `30s`, `5m`, or a number of seconds. */
+export function parseProbe(text: string): number | undefined {
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : (parseDuration(text) ?? 0) / 1_000
+  return seconds >= 1 && seconds <= MAX_PROBE_S ? seconds : undefined
+}
+
 /** Seconds between probes. */
-export const MAX_PROBE_S = 3_600
+const MAX_PROBE_S = 3_600
+
+export const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}, or a duration as "30s"`
 
 /** A path of a GET. Commas separate options in a spec. */
 export function isProbePath(text: string): boolean {
@@ -148,7 +157,7 @@ function parseMapOptions(
     if (key === 'path') read.path = parsePathPolicy(value!) ?? fail(`"${option}": ${PATH_FORM}`)
     else if (key === 'balance')
       read.balance = BALANCES.find((known) => known === value) ?? fail(`"${option}": ${BALANCE_FORM}`)
-    else if (key === 'probe') read.probe = parsePort(value!) ?? fail(`"${option}": whole seconds`)
+    else if (key === 'probe') read.probe = parseProbe(value!) ?? fail(`"${option}": ${PROBE_FORM}`)
     else if (key === 'probe-http')
       read.check = { kind: 'http', path: isProbePath(value!) ? value! : fail(`"${option}": ${PROBE_PATH_FORM}`) }
     else if (key === 'probe-grpc')
@@ -165,8 +174,6 @@ function parseMapOptions(
   }
   if (read.check !== undefined && read.probe === undefined)
     fail(`"probe-${read.check.kind}" needs probe=SECONDS, the interval`)
-  if (read.probe !== undefined && read.probe > MAX_PROBE_S)
-    fail(`"probe=${read.probe}": at most ${MAX_PROBE_S} seconds`)
   return read
 }
 
