@@ -22,6 +22,11 @@ export function residentBytes(pids: readonly number[]): number {
   )
 }
 
+/** The part of it that the system cannot take back by dropping a file from its cache, bytes. */
+export function anonymousBytes(pid: number): number {
+  return one(`/proc/${pid}/status`, (text) => Number(/RssAnon:\s+(\d+)/.exec(text)?.[1]) * 1_024)
+}
+
 function one(path: string, read: (text: string) => number): number {
   try {
     return read(readFileSync(path, 'utf8'))

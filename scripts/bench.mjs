@@ -1,6 +1,7 @@
 /**
  * npm run bench [-- --quick] [-- --only ROW-OR-WAY,…] [-- --out FOLDER]: builds what is missing, then measures the gateways
- * against everything a user would pick instead. `node scripts/bench.mjs check` is npm run bench:check.
+ * against everything a user would pick instead. `check` is npm run bench:check, `rendezvous` is
+ * npm run bench:rendezvous.
  */
 import { build, install, run, script } from './lib.mjs'
 
@@ -12,5 +13,9 @@ await script(async () => {
       timeoutMs: 300_000,
     })
   await build()
+  if (args[0] === 'rendezvous')
+    return await run(process.execPath, ['--import', 'tsx', 'bench/rendezvous/run.ts', ...args.slice(1)], {
+      timeoutMs: 1_800_000,
+    })
   return await run(process.execPath, ['--import', 'tsx', 'bench/run.ts', ...args], { timeoutMs: 3_600_000 })
 })

@@ -38,8 +38,10 @@ export class TokenBucket {
     return this.#tokens >= 0 ? 0 : (-this.#tokens * 1_000) / this.#perSecond
   }
 
+  /** A clock that is set back earns nothing and takes nothing. */
   #fill(now: Instant): void {
-    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#perSecond) / 1_000)
+    const elapsed = Math.max(0, now - this.#at)
+    this.#tokens = Math.min(this.#burst, this.#tokens + (elapsed * this.#perSecond) / 1_000)
     this.#at = now
   }
 }

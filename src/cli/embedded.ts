@@ -23,7 +23,13 @@ export async function startEmbedded(
   const file = join(stateDir, 'rendezvous.json')
   const { startRendezvous } = await world.modules.rendezvous()
   const start = (registry: number, beacon: number): Promise<RunningRendezvous> =>
-    startRendezvous({ registry: `${address}:${registry}`, beacon: `${address}:${beacon}`, storeDir, log })
+    startRendezvous({
+      registry: `${address}:${registry}`,
+      beacon: `${address}:${beacon}`,
+      storeDir,
+      isEmbedded: true,
+      log,
+    })
   const before = await lastPorts(file)
   const server = await start(before?.registry ?? 0, before?.beacon ?? 0).catch(async (error: unknown) => {
     if (before === undefined || !(error instanceof PilotError) || error.code !== 'PORT_IN_USE') throw error

@@ -2,7 +2,8 @@
 /** The process: arguments in, exit code out. The only file that ends it. */
 import { tuneMemory } from './memory.ts'
 
-tuneMemory()
+const argv = process.argv.slice(2)
+if (argv[0] !== 'rendezvous') tuneMemory() // its heap is large and long-lived: marking it in one go would stop it for a second
 const { runCli, tellError } = await import('./program.ts') // only now: loading everything would make V8's space for young objects grow
 const { realWorld } = await import('./world.ts')
 const { FaultLine } = await import('./faults.ts')
@@ -15,7 +16,6 @@ const loseOutput = (error: unknown): void => {
 process.stdout.on('error', loseOutput)
 process.stderr.on('error', () => {})
 
-const argv = process.argv.slice(2)
 const faults = new FaultLine()
 const world = realWorld(faults, loseOutput)
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {

@@ -5,8 +5,9 @@
 import { styleText } from 'node:util'
 import { printableText } from '../base/printable.ts'
 import type { PilotError } from '../base/errors.ts'
+import type { LogFormat, LogLevel } from '../runtime/log.ts'
 import { table } from './text.ts'
-import type { LogFormat, LogLevel, World } from './world.ts'
+import type { World } from './world.ts'
 
 /** Options of every command, before or after its name. */
 export interface CommonOptions {
@@ -84,7 +85,7 @@ export class Output {
   get logFormat(): LogFormat {
     const { logFormat = 'auto', color } = this.#options
     if (logFormat === 'json' || (logFormat === 'auto' && !this.#world.logTerminal)) return 'json'
-    return this.#world.logTerminal && color !== false && this.#world.colors ? 'colors' : 'text'
+    return color !== false && this.#world.colors ? 'colors' : 'text'
   }
 
   #print(lines: readonly string[]): void {

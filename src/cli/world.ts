@@ -10,10 +10,8 @@ import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 import { packageVersion } from '../runtime/files/package-file.ts'
 import type { RegistryTarget } from '../runtime/net/endpoints.ts'
+import type { LogFormat, LogLevel } from '../runtime/log.ts'
 import type { FaultLine } from './faults.ts'
-
-export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
-export type LogFormat = 'json' | 'text' | 'colors'
 
 /** The part of a gateway that the command line needs. */
 export type ServedGateway = Omit<Gateway, 'overlay' | typeof Symbol.asyncDispose>

@@ -25,10 +25,16 @@ export function createIdentity(seed: Uint8Array): Identity {
 /**
  * True only for a valid signature by a fit key; never throws. Keys of small order (for which one signature fits
  * every message) and keys not in canonical form are refused, which node:crypto alone would not do.
+ * @param wasJudged the key was found fit before: judging it costs more than verifying, and few keys fit into the cache.
  */
-export function verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+export function verifySignature(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+  wasJudged = false,
+): boolean {
   if (publicKey.length !== KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false
-  const key = importedKey(publicKey)
+  const key = importedKey(publicKey, wasJudged)
   if (key === 'unfit') return false
   try {
     return verify(null, message, key, signature)
@@ -37,12 +43,9 @@ export function verifySignature(publicKey: Uint8Array, message: Uint8Array, sign
   }
 }
 
-/**
- * Judges and imports a key before its first signature, which then costs a quarter. Cached like all others: the least
- * recently used are evicted.
- */
-export function prepareKey(publicKey: Uint8Array): void {
-  if (publicKey.length === KEY_BYTES) importedKey(publicKey)
+/** Judges and imports a key before its first signature, which then costs a quarter. @returns false for an unfit one. */
+export function prepareKey(publicKey: Uint8Array): boolean {
+  return publicKey.length === KEY_BYTES && importedKey(publicKey, false) !== 'unfit'
 }
 
 export type IdentityFileFault = 'not_json' | 'bad_private_key' | 'bad_public_key' | 'key_mismatch'
@@ -100,7 +103,7 @@ class SeededIdentity implements Identity {
 }
 
 /** Importing a key costs as much as a verification, and judging it costs more: both are done once per key. */
-function importedKey(publicKey: Uint8Array): KeyObject | 'unfit' {
+function importedKey(publicKey: Uint8Array, wasJudged: boolean): KeyObject | 'unfit' {
   const name = toBase64(publicKey)
   const known = importedKeys.get(name)
   if (known !== undefined) {
@@ -108,7 +111,7 @@ function importedKey(publicKey: Uint8Array): KeyObject | 'unfit' {
     importedKeys.set(name, known)
     return known
   }
-  const imported = isFit(publicKey) ? importKey(publicKey) : 'unfit'
+  const imported = wasJudged || isFit(publicKey) ? importKey(publicKey) : 'unfit'
   if (importedKeys.size >= MAX_IMPORTED_KEYS) {
     for (const oldest of importedKeys.keys()) {
       importedKeys.delete(oldest)

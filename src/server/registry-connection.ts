@@ -11,12 +11,10 @@ import { ClientSession } from './registry/session.ts'
 /** What the connection needs from the server. */
 export interface RegistryService {
   /** The reply, and whether it must wait for `flushed`. Never throws. */
-  answer(
-    request: object,
-    sourceIp: string,
-    sourcePort: number,
-    session: ClientSession,
-  ): { readonly reply: object; readonly waits: boolean }
+  answer(request: object, from: RegistryConnection): { readonly reply: object; readonly waits: boolean }
+  /** Does the answer cost a signature check? Then `inTurn` calls back when its turn has come. */
+  isDear(request: object): boolean
+  inTurn(work: (isLate: boolean) => void): void
   /** Rejects if the disk failed: then the client gets no false acknowledgement. */
   flushed(): Promise<void>
   now(): number // ms; only differences mean anything
@@ -24,9 +22,9 @@ export interface RegistryService {
 
 export class RegistryConnection {
   readonly #socket: Socket
-  readonly #sourceIp: string
+  readonly sourceIp: string
   readonly #service: RegistryService
-  readonly #session: ClientSession
+  readonly session: ClientSession
   readonly #reader = new RegistryFrameReader()
   readonly #replies: QueuedReply[] = [] // oldest first
   #lastRequestAt: number
@@ -34,11 +32,12 @@ export class RegistryConnection {
   #ended = false // the client sends no more; its requests are still answered
   #reading = true // false once all of that was handled, or the client sent an invalid message
   #scheduled = false
+  #isInTurn = false // a dear request waits for its turn, and those after it wait too
 
   constructor(socket: Socket, sourceIp: string, service: RegistryService, channel: Channel) {
-    this.#session = new ClientSession(channel)
+    this.session = new ClientSession(channel)
     this.#socket = socket
-    this.#sourceIp = sourceIp
+    this.sourceIp = sourceIp
     this.#service = service
     this.#lastRequestAt = service.now()
     socket.on('data', (chunk) => this.#handleData(chunk))
@@ -54,6 +53,16 @@ export class RegistryConnection {
     return this.#lastRequestAt
   }
 
+  get sourcePort(): number {
+    return this.#socket.remotePort ?? 0
+  }
+
+  /** A message that answers no request, behind all earlier replies. */
+  tell(message: object): void {
+    this.#replies.push({ frame: encodeRegistryFrame(message), ready: true })
+    this.#sendReady()
+  }
+
   /** Has it sent a complete request yet? */
   get hasAsked(): boolean {
     return this.#asked
@@ -66,10 +75,12 @@ export class RegistryConnection {
 
   /** Handles received frames, a few per turn, so that one pipelining client does not starve the others. */
   #pump(): void {
+    if (this.#isInTurn) return
     for (let handled = 0; this.#reading && this.#hasRoom(); handled++) {
       if (handled === FRAMES_PER_TURN) return this.#pumpLater()
       const next = this.#reader.next()
-      if (next !== undefined && typeof next !== 'string') this.#handleRequest(next)
+      if (typeof next === 'object' && this.#service.isDear(next)) return this.#handleInTurn(next)
+      else if (typeof next === 'object') this.#handleRequest(next)
       else if (typeof next === 'string' || this.#ended) this.#stopReading() // a fault closes silently (§1.1)
       else break
     }
@@ -87,10 +98,22 @@ export class RegistryConnection {
     })
   }
 
+  #handleInTurn(request: object): void {
+    this.#isInTurn = true
+    this.#socket.pause()
+    this.#service.inTurn((isLate) => {
+      this.#isInTurn = false
+      if (this.#socket.destroyed) return
+      if (isLate) this.tell(BUSY)
+      else this.#handleRequest(request)
+      this.#pump()
+    })
+  }
+
   #handleRequest(request: object): void {
     this.#asked = true
     this.#lastRequestAt = this.#service.now()
-    const { reply, waits } = this.#service.answer(request, this.#sourceIp, this.#socket.remotePort ?? 0, this.#session)
+    const { reply, waits } = this.#service.answer(request, this)
     const queued: QueuedReply = { frame: encodeRegistryFrame(reply), ready: !waits }
     this.#replies.push(queued)
     if (!waits) return this.#sendReady()
@@ -134,6 +157,7 @@ interface QueuedReply {
   ready: boolean
 }
 
+const BUSY = { type: 'error', error: 'rate limited: the registry is busy' }
 const MAX_QUEUED_REPLIES = 256 // waiting for the disk: reading pauses
 const MAX_UNSENT_BYTES = 256 * 1024 // not read by the client: reading pauses
 const FRAMES_PER_TURN = 64 // then others get a turn

@@ -1,20 +1,20 @@
 /**
- * The registry on TCP: accepts, limits and closes connections, runs the sweep once a minute, and connects them to the
+ * The registry on TCP: accepts, limits and closes connections, runs the sweeps, and connects them to the
  * rules. registry/ handles the requests.
  */
 import type { Server, Socket } from 'node:net'
-import type { Endpoint } from '../base/types.ts'
+import type { Endpoint, NodeId } from '../base/types.ts'
 import { listenError } from '../runtime/net/listen-error.ts'
 import type { Logger } from '../base/logger.ts'
 import type { RegistryService } from './registry-connection.ts'
 import type { Registry } from './registry/registry.ts'
-import type { ClientSession } from './registry/session.ts'
 import type { RegistryStore } from './store/store.ts'
 import type { ServerTls } from './tls.ts'
 import { createServer } from 'node:net'
 import { fromHex } from '../base/bytes.ts'
 import { formatEndpoint, isLoopback } from '../base/types.ts'
 import { canonicalAddress } from './address.ts'
+import { DearQueue } from './dear-queue.ts'
 import { RegistryConnection } from './registry-connection.ts'
 import { SWEEP_EVERY_MS } from './registry/constants.ts'
 import { sniffTls } from './tls.ts'
@@ -29,7 +29,7 @@ export interface RegistryServerOptions {
   readonly tls?: ServerTls // absent: plain TCP only
   readonly tlsOnly?: boolean
   readonly idleMs?: number // default 5 minutes, registry.md §1.1
-  readonly maxConnections?: number
+  readonly maxConnections: number // further ones are closed on accept
 }
 
 export class RegistryServer {
@@ -38,6 +38,7 @@ export class RegistryServer {
   readonly #connections = new Map<Socket, Accepted>() // by accepted socket
   readonly #perSource = new Map<string, number>() // connections of an IPv4 address or IPv6 /64
   readonly #perSite = new Map<string, number>() // of an IPv6 /48
+  readonly #listeners = new Map<NodeId, RegistryConnection>() // to be notified of mail
   readonly #timers: NodeJS.Timeout[] = []
   readonly #service: RegistryService
   #tls: ServerTls | undefined
@@ -52,8 +53,11 @@ export class RegistryServer {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
       this.#accept(socket),
     )
+    const dear = new DearQueue(() => performance.now())
     this.#service = {
-      answer: (request, sourceIp, sourcePort, session) => this.#answer(request, sourceIp, sourcePort, session),
+      answer: (request, from) => this.#answer(request, from),
+      isDear: (request) => options.registry.isDear(request),
+      inTurn: (work) => dear.add(work),
       flushed: () => this.#flushed(),
       now: () => performance.now(),
     }
@@ -105,7 +109,7 @@ export class RegistryServer {
     )
     this.#every(SWEEP_EVERY_MS, () => registry.sweep(Date.now()))
     const idleMs = this.#options.idleMs ?? IDLE_MS
-    this.#every(Math.min(idleMs / 4, SWEEP_EVERY_MS), () => this.#closeIdle(idleMs))
+    this.#every(Math.min(idleMs / 4, LOOK_FOR_IDLE_MS), () => this.#closeIdle(idleMs))
     const bound = this.#server.address()
     return typeof bound === 'object' && bound !== null ? formatEndpoint(bound) : formatEndpoint(listen)
   }
@@ -128,7 +132,7 @@ export class RegistryServer {
     const [source, site] = [sourceNet(sourceIp), siteNet(sourceIp)]
     const crowded =
       (this.#perSource.get(source) ?? 0) >= MAX_PER_SOURCE || (this.#perSite.get(site) ?? 0) >= MAX_PER_SITE
-    const full = this.#connections.size >= (this.#options.maxConnections ?? MAX_CONNECTIONS)
+    const full = this.#connections.size >= this.#options.maxConnections
     socket.on('error', () => undefined) // a reset; 'close' follows and handles it
     if (sourceIp === '' || full || this.#stopping !== undefined || (crowded && !isLoopback(sourceIp))) {
       this.#dropped++
@@ -155,21 +159,23 @@ export class RegistryServer {
     else sniffTls(socket, { tls, tlsOnly, patienceMs }, speak)
     socket.once('close', () => {
       this.#connections.delete(socket)
+      const node = accepted.connection?.session.notified
+      if (node !== undefined && this.#listeners.get(node) === accepted.connection) this.#listeners.delete(node)
       add(this.#perSource, source, -1)
       add(this.#perSite, site, -1)
     })
   }
 
   /** A bug in one handler must not stop the service for all clients. */
-  #answer(
-    request: object,
-    sourceIp: string,
-    sourcePort: number,
-    session: ClientSession,
-  ): { readonly reply: object; readonly waits: boolean } {
+  #answer(request: object, from: RegistryConnection): { readonly reply: object; readonly waits: boolean } {
+    const { registry } = this.#options
     try {
-      const reply = this.#options.registry.handle(Date.now(), sourceIp, sourcePort, request, session)
-      return { reply, waits: this.#options.registry.replyWaits }
+      const reply = registry.handle(Date.now(), from.sourceIp, from.sourcePort, request, from.session)
+      const waits = registry.replyWaits
+      const { notified } = from.session
+      if (notified !== undefined) this.#listeners.set(notified, from)
+      for (const node of registry.takeNoticed()) this.#notify(node)
+      return { reply, waits }
     } catch (error) {
       const type = Object.hasOwn(request, 'type') ? (request as Record<string, unknown>)['type'] : undefined
       this.#options.log.error(
@@ -178,6 +184,15 @@ export class RegistryServer {
       )
       return { reply: { type: 'error', error: 'request failed' }, waits: false }
     }
+  }
+
+  /** Once; the node's next poll asks for the next notice. */
+  #notify(node: NodeId): void {
+    const listener = this.#listeners.get(node)
+    if (listener === undefined) return
+    this.#listeners.delete(node)
+    listener.session.notified = undefined
+    setImmediate(() => listener.tell(NOTICE)) // behind the reply that is being made
   }
 
   async #flushed(): Promise<void> {
@@ -222,8 +237,9 @@ function add(counts: Map<string, number>, key: string, change: 1 | -1): void {
   else counts.set(key, sum)
 }
 
+const NOTICE = { type: 'notify' }
 const IDLE_MS = 300_000
-const MAX_CONNECTIONS = 16_384 // further ones are closed on accept, as the reference does above 100,000
+const LOOK_FOR_IDLE_MS = 60_000
 const FIRST_REQUEST_MS = 30_000 // for the first request: nodes register as soon as they are connected
 const MAX_PER_SOURCE = 1_024 // per IPv4 address or IPv6 /64, loopback exempt: further ones are closed on accept
 const MAX_PER_SITE = 4_096 // per IPv6 /48, which holds 65,536 of these

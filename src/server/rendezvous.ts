@@ -1,4 +1,5 @@
 /** The rendezvous: a registry and a beacon in one process, all that gateways need to find each other. */
+import { registryConnections } from '../runtime/net/descriptors.ts'
 import type { BeaconCounters, BeaconOptions } from './beacon/beacon.ts'
 import type { Logger } from '../base/logger.ts'
 import type { RegistryOptions } from './registry/options.ts'
@@ -30,6 +31,8 @@ export interface RendezvousOptions {
   readonly tlsKeyFile?: string
   /** true: no plain TCP on the registry's port. Default: false. */
   readonly tlsOnly?: boolean
+  /** true: beside a gateway in one process, so it takes a smaller part of the open files. Default: false. */
+  readonly isEmbedded?: boolean
   /** Where it logs: `createLogger('info')`, `silentLogger`, or your own. */
   readonly log: Logger
   /** Rules of the registry that differ from the defaults: limits, compatibility, the admin token. */
@@ -84,10 +87,18 @@ async function startServers(
   tls: ServerTls,
 ): Promise<Rendezvous> {
   const { log, tlsOnly = false } = options
-  const registry = new Registry(store, options.rules)
+  const registry = new Registry(store, Date.now(), options.rules)
   if (registry.skippedRecords > 0)
     log.warn({ skipped: registry.skippedRecords }, 'skipped malformed records of the registry store')
-  const registryServer = new RegistryServer({ listen: listen.registry, registry, store, log, tls, tlsOnly })
+  const registryServer = new RegistryServer({
+    listen: listen.registry,
+    registry,
+    store,
+    log,
+    tls,
+    tlsOnly,
+    maxConnections: registryConnections(options.isEmbedded !== true),
+  })
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
   const counters = (): ReturnType<Rendezvous['counters']> => ({

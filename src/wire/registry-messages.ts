@@ -209,6 +209,8 @@ export interface HandshakeResponseEntry {
 export interface PollHandshakesReply {
   readonly requests: readonly HandshakeRequestEntry[]
   readonly responses: readonly HandshakeResponseEntry[]
+  /** The registry sends a notice on this connection when something is put into our mailbox (extensions.md §8). */
+  readonly isNotified: boolean
 }
 
 /** The text of an error reply; undefined for any other reply. Only for people, and for `isUnknownNode`. */
@@ -293,7 +295,7 @@ export function parsePollHandshakesReply(reply: object): PollHandshakesReply | R
     const sender = readSender(entry)
     if (sender !== undefined) responses.push({ ...sender, accept: entry.flag('accept') })
   }
-  return { requests, responses }
+  return { requests, responses, isNotified: fields.flag('notify') }
 }
 
 type Sender = Pick<HandshakeRequestEntry, 'fromNodeId' | 'timestampSec' | 'hostname' | 'publicKey'>
@@ -303,6 +305,11 @@ function readSender(entry: ReplyFields): Sender | undefined {
   if (fromNodeId === undefined) return undefined
   const timestampSec = entry.number('timestamp') ?? 0
   return { fromNodeId, timestampSec, hostname: entry.hostname('hostname'), publicKey: entry.publicKey('public_key') }
+}
+
+/** Not an answer, but a hint that something waits in our mailbox (extensions.md §8). */
+export function isNotice(reply: object): boolean {
+  return new ReplyFields(reply).is('notify')
 }
 
 /** Own fields of an untrusted object, each read as its expected type or not at all. */

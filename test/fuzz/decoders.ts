@@ -113,7 +113,8 @@ function same(actual: Uint8Array, expected: Uint8Array): void {
   if (!equalBytes(actual, expected)) assert.equal(toHex(actual), toHex(expected))
 }
 
-function encodeBeacon(message: BeaconMessage): Uint8Array {
+/** Any message for or from a beacon. */
+export function encodeBeacon(message: BeaconMessage): Uint8Array {
   switch (message.kind) {
     case 'discover':
       return encodeDiscover(message.node) // the bytes after it are more than it says

@@ -64,12 +64,15 @@ const SAFE: Readonly<Record<string, string>> = {
 test('our registry answers as the Go registry does', { skip: noGo }, async () => {
   const theirs = await answersOfGo(['-admin-token', ADMIN_TOKEN])
   const compat = new Set(Object.keys(COMPAT) as Compat[])
-  compare(theirs, answersOfOurs(new Registry(new MemoryStore(), { adminToken: ADMIN_TOKEN, compat })), ALWAYS)
-  compare(theirs, answersOfOurs(new Registry(new MemoryStore(), { adminToken: ADMIN_TOKEN })), { ...ALWAYS, ...SAFE })
+  compare(theirs, answersOfOurs(new Registry(new MemoryStore(), 0, { adminToken: ADMIN_TOKEN, compat })), ALWAYS)
+  compare(theirs, answersOfOurs(new Registry(new MemoryStore(), 0, { adminToken: ADMIN_TOKEN })), {
+    ...ALWAYS,
+    ...SAFE,
+  })
 })
 
 test('without an admin token, both refuse the same requests', { skip: noGo }, async () => {
-  const registry = new Registry(new MemoryStore(), { compat: new Set(Object.keys(COMPAT) as Compat[]) })
+  const registry = new Registry(new MemoryStore(), 0, { compat: new Set(Object.keys(COMPAT) as Compat[]) })
   compare(await answersOfGo([]), answersOfOurs(registry), UNADMINISTERED)
 })
 

@@ -75,6 +75,16 @@ function changes(node: SimNode): number {
   return count
 }
 
+/** The direct path is used again, and stays in use. */
+function repair(world: Stage, stream: SimStream): void {
+  const { sim } = world
+  sim.network.heal(A, B)
+  sim.until('direct again', 60_000, () => kinds(world).every((kind) => kind === 'direct'))
+  assert.ok(longestSilence(sim, stream, 60_000) < 1_000)
+  assert.deepEqual(kinds(world), ['direct', 'direct'])
+  assert.equal(stream.end, undefined)
+}
+
 for (const seed of [1, 2, 3])
   for (const [direction, from, to, oneWay] of [
     ['both ways', A, B, false],
@@ -97,11 +107,7 @@ for (const seed of [1, 2, 3])
       assert.ok(longestSilence(sim, stream, 60_000) < 1_000, 'it continues over the relay')
       assert.deepEqual(kinds(world), ['relay', 'relay'])
       assert.deepEqual([a, b].map(changes), before, 'no path carries data before it is proven')
-      sim.network.heal(A, B)
-      sim.until('direct again', 60_000, () => kinds(world).every((kind) => kind === 'direct'))
-      assert.ok(longestSilence(sim, stream, 60_000) < 1_000)
-      assert.deepEqual(kinds(world), ['direct', 'direct'])
-      assert.equal(stream.end, undefined)
+      repair(world, stream)
     })
   }
 
@@ -128,11 +134,7 @@ for (const seed of [1, 2])
         const before = [a, b].map(changes)
         assert.ok(longestSilence(sim, small ?? stream, 60_000) < 1_000, 'it continues over the relay')
         assert.deepEqual([a, b].map(changes), before, 'no path carries data before it is proven')
-        sim.network.heal(A, B)
-        sim.until('direct again', 60_000, () => kinds(world).every((kind) => kind === 'direct'))
-        assert.ok(longestSilence(sim, stream, 60_000) < 1_000)
-        assert.deepEqual(kinds(world), ['direct', 'direct'])
-        assert.equal(stream.end, undefined)
+        repair(world, stream)
       })
 
 test('without another path it is kept, small messages pass, and large ones resume within 6 s of the repair', () => {

@@ -119,6 +119,26 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(guest.accepted, [])
   })
 
+  test(`a dial that waits while trust in its peer is revoked fails, even if another node has the name (seed ${seed})`, () => {
+    const { sim, alice, bob } = stage(seed)
+    bob.kill()
+    sim.registry.restart(true)
+    const stranger = sim.node('bob', { public: true })
+    stranger.listen(80)
+    sim.run(60_000) // it took the name, and ids are given again
+    assert.ok(stranger.registered && alice.registered)
+    sim.registry.silent = true
+    const stream = alice.dial('bob', 80)
+    sim.run(500)
+    assert.equal(stream.state, 'dialling')
+    const who = { kind: 'hostname', hostname: 'bob' } as const
+    alice.turn(() => assert.ok(alice.core.revokeDisplaced(who)))
+    sim.registry.silent = false
+    sim.until('the dial is settled', 60_000, () => stream.state !== 'dialling')
+    assert.equal(stream.failure, 'NOT_TRUSTED')
+    assert.deepEqual(stranger.accepted, [])
+  })
+
   test(`a dial by a name the registry assigns to another key fails with both fingerprints, and nothing is sent there (seed ${seed})`, () => {
     const { sim, alice, bob } = stage(seed)
     const stranger = sim.node('stranger', { public: true })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HEARTBEAT_MS } from '../../src/proto/rendezvous/constants.ts'
 import { encodeAuthFrame } from '../../src/wire/tunnel-frames.ts'
-import { SimOverlay } from './simulator/overlay.ts'
+import { SimOverlay, trusts } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
 /** The endpoint the registry gives others for a public node. */
@@ -40,15 +40,32 @@ for (const seed of [1, 2]) {
     assert.equal(registeredAt(sim, node), `${node.endpoint.address}:7777`)
   })
 
-  test(`an idle node polls the registry, but rarely (seed ${seed})`, () => {
-    const sim = new SimOverlay({ seed })
-    const [a] = sim.pair()
-    sim.run(60_000)
-    const before = sim.registry.requests.length
-    sim.run(600_000)
-    const perMinute = (sim.registry.requests.length - before) / 10
-    assert.ok(perMinute >= 2 * 12 && perMinute <= 2 * 15, `${perMinute} requests per minute from two nodes`)
-    assert.ok(a.registered)
+  for (const { knowsSessions, least, most } of [
+    { knowsSessions: true, least: 2 * 3, most: 2 * 4 }, // it sends notices
+    { knowsSessions: false, least: 2 * 12, most: 2 * 15 },
+  ])
+    test(`an idle node asks the registry rarely, with notices ${knowsSessions} (seed ${seed})`, () => {
+      const sim = new SimOverlay({ seed })
+      sim.registry.knowsSessions = knowsSessions
+      const [a] = sim.pair()
+      sim.run(120_000)
+      const before = sim.registry.requests.length
+      sim.run(600_000)
+      const perMinute = (sim.registry.requests.length - before) / 10
+      assert.ok(perMinute >= least && perMinute <= most, `${perMinute} requests per minute from two nodes`)
+      assert.ok(a.registered)
+    })
+
+  test(`an idle node learns of a request at once, and the asker of the answer (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, registryLatencyMs: 20 })
+    const [a, b] = [sim.node('agent-a'), sim.node('agent-b')]
+    sim.until('registered', 10_000, () => a.registered && b.registered)
+    sim.run(100_000)
+    b.requestTrust('agent-a')
+    sim.until('it is pending', 500, () => a.core.trust.pending.length === 1)
+    sim.run(50_000)
+    a.turn((now) => a.core.approveTrust(now, b.nodeId))
+    sim.until('both trust', 500, () => trusts(a, b) && trusts(b, a))
   })
 
   test(`forged PILA in the name of a trusted node without a hostname cause no flood of look-ups (seed ${seed})`, () => {

@@ -36,7 +36,7 @@ test('messages from a session are refused on any other connection, by the same r
   const a = sim.node('agent-a', { tags: ['ci'] })
   sim.until('registered', 5_000, () => a.registered)
   sim.run(2_000)
-  const elsewhere = new Registry(new MemoryStore(new Map()))
+  const elsewhere = new Registry(new MemoryStore(new Map()), 0)
   for (const registry of [sim.registry, undefined]) {
     const session = new ClientSession(PLAIN_TCP)
     for (const request of sim.registry.seen.slice()) {
@@ -53,7 +53,7 @@ test('a changed, dropped or repeated request ends the session', () => {
     const sim = new SimOverlay({ seed: 1 })
     const a = sim.node('agent-a')
     const session = new ClientSession(PLAIN_TCP)
-    const registry = new Registry(new MemoryStore(new Map()))
+    const registry = new Registry(new MemoryStore(new Map()), 0)
     sim.until('registered', 5_000, () => a.registered)
     // Replayed from the start by a relay, to a registry that answers for itself.
     a.turn((now) => a.core.handleRegistryDisconnected(now))
@@ -131,7 +131,7 @@ test('a session is bound to the certificate shown to the client', () => {
     const sim = new SimOverlay({ seed: 1 })
     const a = sim.node('agent-a')
     const session = new ClientSession(channel)
-    const registry = new Registry(new MemoryStore(new Map()))
+    const registry = new Registry(new MemoryStore(new Map()), 0)
     a.turn((now) => a.core.handleRegistryConnected(now, shown))
     const replies: unknown[] = []
     for (let i = 0; i < 2; i++) {

@@ -11,8 +11,10 @@ function ask(guest: SimNode, to: SimNode, reason: string, key = to.state.options
   guest.turn((now) => guest.core.requestTrust(now, { peer, node: to.nodeId, hostname: undefined, reason, key }))
 }
 
-function stage(seed: number): { sim: SimOverlay; host: SimNode; guest: SimNode } {
+/** @param sendsNotices false: like a registry of another make. */
+function stage(seed: number, sendsNotices = true): { sim: SimOverlay; host: SimNode; guest: SimNode } {
   const sim = new SimOverlay({ seed, registryLatencyMs: 50 })
+  sim.registry.knowsSessions = sendsNotices
   const [host, guest] = [sim.node(undefined), sim.node(undefined)]
   sim.until('registered', 10_000, () => host.registered && guest.registered)
   sim.run(10_000)
@@ -24,15 +26,16 @@ function trusts(one: SimNode, other: SimNode): boolean {
 }
 
 for (const seed of [1, 2, 3]) {
-  test(`a request accepted by the judge is trusted on both sides within two seconds (seed ${seed})`, () => {
-    const { sim, host, guest } = stage(seed)
-    host.turn((now) => {
-      host.core.setJudge(({ justification }) => (justification === 'good' ? 'accept' : undefined))
-      host.core.expectGuests(now + 600_000)
+  for (const sendsNotices of [true, false])
+    test(`a request accepted by the judge is trusted on both sides within two seconds, with notices ${sendsNotices} (seed ${seed})`, () => {
+      const { sim, host, guest } = stage(seed, sendsNotices)
+      host.turn((now) => {
+        host.core.setJudge(({ justification }) => (justification === 'good' ? 'accept' : undefined))
+        host.core.expectGuests(now + 600_000)
+      })
+      ask(guest, host, 'good')
+      sim.until('trust of both', 2_000, () => trusts(host, guest) && trusts(guest, host))
     })
-    ask(guest, host, 'good')
-    sim.until('trust of both', 2_000, () => trusts(host, guest) && trusts(guest, host))
-  })
 
   test(`a request refused by the judge is rejected, and never waits for a person (seed ${seed})`, () => {
     const { sim, host, guest } = stage(seed)
@@ -87,8 +90,8 @@ test("the judge is not asked about a node with a trusted peer's id but another k
   assert.ok(!trusts(guest, host))
 })
 
-test('the registry is polled twice a second while a guest is expected, and slowly afterwards', () => {
-  const { sim, host } = stage(1)
+test('a registry without notices is polled twice a second while a guest is expected, and slowly afterwards', () => {
+  const { sim, host } = stage(1, false)
   const polls = (ms: number): number => {
     const before = sim.registry.requests.filter((type) => type === 'poll_handshakes').length
     sim.run(ms)

@@ -56,7 +56,7 @@ for (const sequence of daemons) {
       })
       registry.handle(NOW, '127.0.0.1', 1, { type: 'create_network', node_id: 1, name: 'lab', admin_token: adminToken })
     }
-    let registry = new Registry(new MemoryStore(), { adminToken })
+    let registry = new Registry(new MemoryStore(), 0, { adminToken })
     others(registry)
     const forgets = (reply: Message): boolean =>
       reply['type'] === 'error' && String(reply['error']).includes('node not found')
@@ -64,7 +64,7 @@ for (const sequence of daemons) {
     compare(sequence, (request, expected) => {
       if (forgets(expected) && !forgotten) {
         // the recorded registry was restarted with an empty state here
-        registry = new Registry(new MemoryStore(), { adminToken })
+        registry = new Registry(new MemoryStore(), 0, { adminToken })
         forgotten = true
       }
       return registry.handle(NOW, '127.0.0.1', 1, request)
@@ -74,7 +74,7 @@ for (const sequence of daemons) {
 
 for (const sequence of handshakes) {
   test(`two daemons and trust: ${sequence.name}`, () => {
-    const registry = new Registry(new MemoryStore())
+    const registry = new Registry(new MemoryStore(), 0)
     const trusting: object[] = []
     for (const { node_id: id, ed25519_seed: seed, public: isPublic } of sequence.nodes ?? []) {
       const identity = createIdentity(hex(seed))
@@ -112,7 +112,7 @@ test('a signed registration from newer daemons is accepted, and protects the key
   const [, address = '', key = ''] = /^register:(.*):([^:]+)$/.exec(challenge) ?? []
   assert.equal(challenges.register(address, key), challenge)
   assert.equal(toBase64(createIdentity(fromHex(august.signer.ed25519_seed)!).sign(utf8(challenge))), signature)
-  const registry = new Registry(new MemoryStore())
+  const registry = new Registry(new MemoryStore(), 0)
   const request = {
     type: 'register',
     listen_addr: address,

@@ -89,6 +89,7 @@ export const POLL_WAITING_MS = 1_500 // while one is older, up to POLL_WAITING_F
 export const POLL_WAITING_FOR_MS = 600_000
 export const POLL_GUESTS_MS = 500 // while an invited guest may ask
 export const POLL_IDLE_MS = 5_000
+export const POLL_NOTIFIED_MS = 60_000 // where the registry tells us: only in case a notice was lost
 /** For this long, repetitions of a request that a person has just rejected get the same answer, ms: they crossed it. */
 export const REJECTED_FOR_MS = 30_000
 export const REPORT_AGAIN_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 30_000] // the other node may not be registered yet

@@ -8,6 +8,8 @@ export interface Dial {
   readonly app: DialApp
   /** By a hostname that is bound to a key: should the peer fail, the registry may know why. */
   hostname: string | undefined
+  /** The key, base64, that the hostname meant when it was first looked up: no other node gets its stream, whatever it means later. */
+  key: string | undefined
   redials: number
   cancelled: boolean
   stream: Stream | undefined

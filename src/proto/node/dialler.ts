@@ -39,7 +39,17 @@ export class Dialler {
   }
 
   dial(now: Instant, target: PeerName, label: string, port: number | undefined, app: DialApp): Dial {
-    const dial: Dial = { label, port, app, hostname: undefined, redials: 0, cancelled: false, stream: undefined }
+    const meaning = target.kind === 'hostname' ? this.#state.trust.meaningOf(target.hostname) : undefined
+    const dial: Dial = {
+      label,
+      port,
+      app,
+      hostname: undefined,
+      key: meaning?.kind === 'key' ? meaning.key : undefined,
+      redials: 0,
+      cancelled: false,
+      stream: undefined,
+    }
     const node = target.kind === 'address' ? target.address.node : undefined
     if (this.#state.ownId === undefined)
       this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
@@ -197,8 +207,12 @@ export class Dialler {
   #toAnswer(now: Instant, dial: Dial, hostname: string, answer: NameAnswer): void {
     const { node } = answer
     if (node === undefined) return this.#fail(dial, answer.code!, answer.text)
-    if (this.#state.trust.meaningOf(hostname) === undefined) return this.#toNode(now, dial, node)
+    const meaning = this.#state.trust.meaningOf(hostname)
+    if (dial.key !== undefined && (meaning?.kind !== 'key' || meaning.key !== dial.key))
+      return this.#fail(dial, 'NOT_TRUSTED', 'trust of this node ended while it was being looked up')
+    if (meaning === undefined) return this.#toNode(now, dial, node)
     dial.hostname = hostname
+    if (meaning.kind === 'key') dial.key = meaning.key
     if (this.#state.peers.get(node)?.connected !== true) {
       this.#resolver.checkName(now, hostname)
       const contested = this.#resolver.contested(hostname)
@@ -298,10 +312,8 @@ export class Dialler {
   }
 
   /** The id was given to another key since the name was found there: a registry that lost its memory does that. */
-  #isSomebodyElse({ hostname }: Dial, { key }: Peer): boolean {
-    if (hostname === undefined || key === undefined) return false
-    const meaning = this.#state.trust.meaningOf(hostname)
-    return meaning?.kind === 'key' && meaning.key !== toBase64(key)
+  #isSomebodyElse(dial: Dial, { key }: Peer): boolean {
+    return dial.key !== undefined && key !== undefined && dial.key !== toBase64(key)
   }
 
   #open(now: Instant, dial: Dial, remotePort: number, peer: Peer): void {

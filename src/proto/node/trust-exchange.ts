@@ -30,6 +30,7 @@ export class TrustExchange {
   readonly #memberships: Memberships
   #pollAt: Instant = Infinity
   #polling = false
+  #isNotified = false // on this connection, so that there is little need to ask
   #polledAt: Instant = -Infinity
   #requestAt: Instant = Infinity
   #requestRounds = 0
@@ -67,6 +68,7 @@ export class TrustExchange {
 
   handleDisconnected(): void {
     this.#polling = false
+    this.#isNotified = false
   }
 
   /** While registered. */
@@ -361,6 +363,8 @@ export class TrustExchange {
 
   /** Sooner than planned while a guest is expected: a person is waiting on the other side. */
   get #pollDue(): Instant {
+    if (this.#state.registry.hasNotice) return Math.min(this.#pollAt, this.#polledAt + k.POLL_FAST_MS)
+    if (this.#isNotified) return this.#pollAt
     const next = this.#polledAt + k.POLL_GUESTS_MS
     return next <= this.guestsUntil ? Math.min(this.#pollAt, next) : this.#pollAt
   }
@@ -369,17 +373,16 @@ export class TrustExchange {
     const node = this.#state.nodeId
     this.#polling = true
     this.#polledAt = now
-    this.#state.ask(
-      now,
-      { type: 'poll_handshakes', node_id: node, signature: this.#state.sign(challenges.pollHandshakes(node)) },
-      { kind: 'poll' },
-    )
+    this.#state.registry.hasNotice = false
+    const signature = this.#state.sign(challenges.pollHandshakes(node))
+    this.#state.ask(now, { type: 'poll_handshakes', node_id: node, notify: true, signature }, { kind: 'poll' })
   }
 
   #onPoll(now: Instant, result: RegistryResult<Purpose>): void {
     this.#polling = false
-    this.#pollAt = now + this.#pollPause(now)
     const reply = result.kind === 'reply' ? parsePollHandshakesReply(result.reply) : undefined
+    this.#isNotified = typeof reply === 'object' && reply.isNotified
+    this.#pollAt = now + this.#pollPause(now)
     if (reply === undefined || typeof reply === 'string') return
     for (const request of reply.requests) {
       if (request.publicKey !== undefined) this.#judgeRequest(now, request, request.publicKey, request.hostname)
@@ -392,6 +395,7 @@ export class TrustExchange {
   }
 
   #pollPause(now: Instant): number {
+    if (this.#isNotified) return k.POLL_NOTIFIED_MS
     if (this.#state.trust.outgoing.length === 0) return k.POLL_IDLE_MS
     const age = now - this.#requestedAt
     if (age < k.POLL_FAST_FOR_MS) return k.POLL_FAST_MS

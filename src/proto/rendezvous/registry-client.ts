@@ -4,7 +4,7 @@
  */
 import { Ring } from '../../base/ring.ts'
 import type { Instant } from '../../base/types.ts'
-import { parseRefusal } from '../../wire/registry-messages.ts'
+import { isNotice, parseRefusal } from '../../wire/registry-messages.ts'
 import type { Machine } from '../machine.ts'
 import { MAX_REQUESTS, REQUEST_TIMEOUT_MS } from './constants.ts'
 import type { RegistrySession } from './registry-session.ts'
@@ -28,6 +28,8 @@ export class RegistryClient<Purpose> implements Machine {
   readonly #results = new Ring<RegistryResult<Purpose>>()
   /** The connection is no longer usable: a request was not answered in time, or no session can be established. */
   stale = false
+  /** The registry says that something waits in our mailbox. The next poll clears this. */
+  hasNotice = false
   readonly #session: RegistrySession | undefined
   #connectedAt: Instant = 0
   #sessionFault: string | undefined
@@ -49,6 +51,7 @@ export class RegistryClient<Purpose> implements Machine {
   handleConnected(now: Instant, certificate?: Uint8Array): void {
     this.connected = true
     this.stale = false
+    this.hasNotice = false
     this.#connectedAt = now
     this.#session?.handleConnected(certificate)
   }
@@ -61,6 +64,10 @@ export class RegistryClient<Purpose> implements Machine {
 
   /** The next answer on the connection. Unsolicited answers are ignored. */
   handleReply(reply: object): void {
+    if (isNotice(reply)) {
+      this.hasNotice = true
+      return
+    }
     const asked = this.#asked.shift()
     if (asked === undefined) return
     if (asked.purpose === undefined) return this.#onSessionReply(reply)

@@ -384,8 +384,7 @@ export class TrustBook {
     const entry = [...this.#displaced.values()].find(isMeant)
     if (entry === undefined) return false
     this.#noteRevoked(entry, hostname)
-    this.#displaced.delete(entry.publicKey)
-    this.#names.free(entry.publicKey)
+    this.#end(entry)
     this.#dirty = true
     return true
   }
@@ -418,6 +417,7 @@ export class TrustBook {
 
   /** Trust in this key has ended, under any id. */
   #end(entry: TrustedEntry): void {
+    this.#displaced.delete(entry.publicKey)
     this.#names.free(entry.publicKey)
     this.#forgetId(entry)
   }

@@ -18,6 +18,12 @@ export function descriptorBudget(limit: number = descriptorLimit()): DescriptorB
   }
 }
 
+/** Connections of nodes to a registry: one each, for as long as they run. @param isAlone no gateway in this process. */
+export function registryConnections(isAlone: boolean, limit: number = descriptorLimit()): number {
+  const share = isAlone ? limit - RESERVED_BESIDE_REGISTRY : Math.min(limit / 8, MAX_EMBEDDED)
+  return Math.floor(Math.max(share, SMALLEST))
+}
+
 /** Node raises the soft limit to the hard one when it starts. */
 export function descriptorLimit(): number {
   try {
@@ -29,6 +35,10 @@ export function descriptorLimit(): number {
 
 /** Admin socket, registry, UDP, listeners, state files, DNS, the event loop's own, and a few short-lived ones. */
 const RESERVED = 64
+/** The same, and relay sockets, TLS handshakes and the status page. */
+const RESERVED_BESIDE_REGISTRY = 128
+/** Nodes at a rendezvous inside a gateway, which is made for a few people. */
+const MAX_EMBEDDED = 4_096
 /** With fewer than this the gateway is useless; it tries anyway. */
 const SMALLEST = 16
 /** About 10 KB each; beyond it a new client is reset rather than an old one starved. */

@@ -3,8 +3,8 @@
 // ---- protocol
 
 export const PROTOCOL_VERSION = 1
-export const REAP_AFTER_MS = 180_000 // §3.3: silent for longer, a node is removed at the next sweep
-export const SWEEP_EVERY_MS = 60_000 // §3.3
+export const REAP_AFTER_MS = 180_000 // §3.3: silent for longer, a node is removed when its turn comes
+export const REAP_EVERY_MS = 60_000 // §3.3
 export const BEACON_LIVES_MS = 60_000 // §7
 export const MAX_WAITING_REQUESTS = 100 // §5, per target: refuse, "too many"
 export const MAX_HOSTNAME_CHARS = 63 // §3.7: refuse, "too long"
@@ -25,14 +25,24 @@ export const MAX_KEY_EXPIRY_YEARS = 10 // §3.7
 // ---- ours
 
 export const DAY_MS = 86_400_000
+export const SWEEP_EVERY_MS = 1_000 // a slice each time: rounds.ts
 /** Keys known at one time, about 300 bytes each: refuse, "too many". */
-export const MAX_ACCOUNTS = 250_000
+export const MAX_ACCOUNTS = 2_000_000
 /** Of these, keys that never signed: refuse, "too many". Keys that can sign always find room. */
 export const MAX_UNPROVEN_ACCOUNTS = 125_000
+/** With more, an account without trust or networks is forgotten after a day: ids made up from many addresses do not stay. */
+export const CROWDED_ACCOUNTS = 1_500_000
+/** New keys from all sources together: refuse, "too many". A million real nodes may come at once within three hours. */
+export const NEW_ACCOUNTS_PER_SECOND = 100
+export const NEW_ACCOUNTS_BURST = 20_000
+/** Of these, keys that do not sign: older programs only. */
+export const NEW_UNPROVEN_PER_SECOND = 10
+export const NEW_UNPROVEN_BURST = 2_000
 /** A key that was silent for this long, without trust or networks, is forgotten. */
 export const UNPROVEN_ACCOUNT_LIVES_MS = 604_800_000 // 7 days
 export const PROVEN_ACCOUNT_LIVES_MS = 15_552_000_000 // 180 days
 export const FORGET_EVERY_MS = 3_600_000
+export const SWEEP_INVITES_EVERY_MS = 3_600_000 // they live for thirty days, and expired ones are never shown
 /** How long a hostname stays reserved for the key that signed for it while its node is away. */
 export const NAME_KEPT_MS = 2_592_000_000 // 30 days
 export const MAX_OWNER_CHARS = 320 // the longest e-mail address; a longer owner counts as none

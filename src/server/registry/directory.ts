@@ -7,11 +7,22 @@
 import type { NodeId } from '../../base/types.ts'
 import type { RegistryStore } from '../store/store.ts'
 import type { Fields } from './fields.ts'
+import { TokenBucket } from '../../base/token-bucket.ts'
+import { Rounds } from './rounds.ts'
 import {
+  CROWDED_ACCOUNTS,
+  DAY_MS,
+  FORGET_EVERY_MS,
   MAX_ACCOUNTS,
   MAX_UNPROVEN_ACCOUNTS,
   NAME_KEPT_MS,
+  NEW_ACCOUNTS_BURST,
+  NEW_ACCOUNTS_PER_SECOND,
+  NEW_UNPROVEN_BURST,
+  NEW_UNPROVEN_PER_SECOND,
   PROVEN_ACCOUNT_LIVES_MS,
+  REAP_AFTER_MS,
+  REAP_EVERY_MS,
   UNPROVEN_ACCOUNT_LIVES_MS,
 } from './constants.ts'
 
@@ -20,7 +31,7 @@ export interface Account {
   readonly nodeId: NodeId
   publicKey: string // base64 of 32 bytes, canonical
   owner: string // e-mail address or empty
-  signedOnce: boolean // registered with a signature at least once: must always sign from then on
+  signedOnce: boolean // registered with a signature at least once, so its key is fit: must always sign from then on
   usesSessions: boolean // opened a session at least once: other signatures of the key are invalid from then on
   keyCreatedMs: number // unix ms
   keyRotatedMs: number // 0: never
@@ -31,7 +42,13 @@ export interface Account {
   silentSinceMs: number // unix ms; 0: its node is live, or the record predates this field
 }
 
-export interface LiveNode {
+/** Signatures that were good for this node's key; empty: none yet. In memory only. */
+export interface RepeatedProofs {
+  heartbeatProof: string
+  pollProof: string
+}
+
+export interface LiveNode extends RepeatedProofs {
   readonly nodeId: NodeId
   readonly account: Account
   endpoint: string // `ip:port`
@@ -44,7 +61,8 @@ export interface LiveNode {
   taskExec: boolean
   poloScore: number
   externalId: string // set by the admin; empty: none
-  lastSeenMs: number // unix ms
+  /** Unix ms. Not in its record, which would then be written at each heartbeat: a restart grants everyone the time to be heard. */
+  lastSeenMs: number
 }
 
 export class Directory {
@@ -55,6 +73,10 @@ export class Directory {
   readonly #live = new Map<NodeId, LiveNode>()
   readonly #idByHostname = new Map<string, NodeId>()
   readonly #idByReserved = new Map<string, NodeId>()
+  readonly #liveRounds = new Rounds(this.#live, REAP_EVERY_MS)
+  readonly #accountRounds = new Rounds(this.#accounts, FORGET_EVERY_MS)
+  readonly #newAccounts = new TokenBucket(NEW_ACCOUNTS_PER_SECOND, NEW_ACCOUNTS_BURST)
+  readonly #newUnproven = new TokenBucket(NEW_UNPROVEN_PER_SECOND, NEW_UNPROVEN_BURST)
   #unproven = 0 // accounts that never signed
   #nextNodeId = 1
 
@@ -92,11 +114,13 @@ export class Directory {
   }
 
   /**
-   * The next id, ascending and never reused; undefined if there are too many. Keys that never signed get at most half
-   * of the places, so that made-up keys cannot lock out anyone who can sign.
+   * The next id, ascending and never reused; undefined if there are too many, or too many new ones in a short time,
+   * whatever their sources. Keys that never signed have a small part of both, so that made-up keys cannot lock out
+   * anyone who can sign.
    */
   createAccount(now: number, publicKey: string, owner: string, signed: boolean): Account | undefined {
     if (this.#accounts.size >= MAX_ACCOUNTS || (!signed && this.#unproven >= MAX_UNPROVEN_ACCOUNTS)) return undefined
+    if ((!signed && !this.#newUnproven.take(now)) || !this.#newAccounts.take(now)) return undefined
     const nodeId = this.#nextNodeId
     const account: Account = {
       nodeId,
@@ -140,6 +164,8 @@ export class Directory {
   replaceKey(account: Account, publicKey: string): void {
     this.#idByKey.delete(account.publicKey)
     account.publicKey = publicKey
+    const node = this.#live.get(account.nodeId)
+    if (node !== undefined) Object.assign(node, NO_PROOFS)
     this.#idByKey.set(publicKey, account.nodeId)
     this.saveAccount(account)
   }
@@ -174,6 +200,7 @@ export class Directory {
       poloScore: 0,
       externalId: '',
       lastSeenMs: now,
+      ...NO_PROOFS,
     }
     this.#live.set(node.nodeId, node)
     this.saveLive(node)
@@ -197,7 +224,6 @@ export class Directory {
       taskExec,
       poloScore,
       externalId,
-      lastSeenMs,
     } = node
     this.#store.put(`node/${nodeId}`, {
       endpoint,
@@ -210,7 +236,6 @@ export class Directory {
       taskExec,
       poloScore,
       externalId,
-      lastSeenMs,
     })
   }
 
@@ -255,11 +280,11 @@ export class Directory {
     this.saveAccount(node.account)
   }
 
-  /** Removes every node not seen since `beforeMs`. @returns How many. */
-  reap(beforeMs: number): number {
+  /** Removes nodes that were silent too long (§3.3): each has its turn once a minute. @returns How many. */
+  reap(now: number): number {
     let reaped = 0
-    for (const node of this.#live.values()) {
-      if (node.lastSeenMs >= beforeMs) continue
+    for (const node of this.#liveRounds.take(now)) {
+      if (node.lastSeenMs >= now - REAP_AFTER_MS) continue
       this.removeLive(node)
       reaped++
     }
@@ -267,14 +292,16 @@ export class Directory {
   }
 
   /**
-   * Forgets accounts whose nodes were away for long: their ids are not reused, and a node that returns later gets a new
-   * one.
+   * Forgets accounts whose nodes were away for long, or for a day when the table is nearly full: their ids are not
+   * reused, and a node that returns later gets a new one. Each has its turn once an hour.
    * @param isNeeded keeps an account of any age: a node declared trust in it, or it is a member of a network.
    */
   forgetSilent(now: number, isNeeded: (nodeId: NodeId) => boolean): number {
     let forgotten = 0
-    for (const account of this.#accounts.values()) {
-      const livesMs = account.signedOnce ? PROVEN_ACCOUNT_LIVES_MS : UNPROVEN_ACCOUNT_LIVES_MS
+    const isCrowded = this.#accounts.size > CROWDED_ACCOUNTS
+    for (const account of this.#accountRounds.take(now)) {
+      const usualMs = account.signedOnce ? PROVEN_ACCOUNT_LIVES_MS : UNPROVEN_ACCOUNT_LIVES_MS
+      const livesMs = isCrowded ? DAY_MS : usualMs
       const { nodeId, silentSinceMs } = account
       if (silentSinceMs === 0 || now - silentSinceMs < livesMs || isNeeded(nodeId)) continue
       this.#forget(account)
@@ -314,7 +341,8 @@ export class Directory {
     return true
   }
 
-  loadLive(nodeId: NodeId, fields: Fields): boolean {
+  /** @param now when it counts as last seen. */
+  loadLive(now: number, nodeId: NodeId, fields: Fields): boolean {
     const account = this.#accounts.get(nodeId)
     if (account === undefined || fields.text('endpoint') === '') return false
     const hostname = this.#idByHostname.has(fields.text('hostname')) ? '' : fields.text('hostname')
@@ -332,7 +360,8 @@ export class Directory {
       taskExec: fields.flag('taskExec'),
       poloScore: fields.integer('poloScore') ?? 0,
       externalId: fields.text('externalId'),
-      lastSeenMs: fields.milliseconds('lastSeenMs'),
+      lastSeenMs: now,
+      ...NO_PROOFS,
     })
     return true
   }
@@ -346,3 +375,5 @@ export class Directory {
     this.#nextNodeId = Math.max(this.#nextNodeId, account.nodeId + 1)
   }
 }
+
+const NO_PROOFS: RepeatedProofs = { heartbeatProof: '', pollProof: '' }

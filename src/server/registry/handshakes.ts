@@ -11,7 +11,7 @@ import type { Call } from './request.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { MAX_JUSTIFICATION_CHARS, MAX_POLL_BYTES } from './constants.ts'
 import { hostnameProblem } from './names.ts'
-import { authenticate, isSigned, notFound } from './request.ts'
+import { authenticate, authenticateRepeated, isSigned, notFound } from './request.ts'
 
 export function requestHandshake(call: Call): object | string {
   const toId = call.request.number('to_node_id')
@@ -65,8 +65,10 @@ function requestByName(call: Call, from: LiveNode, hostname: string): object | s
  * entries during iteration is safe.)
  */
 export function pollHandshakes(call: Call): object | string {
-  const node = authenticate(call, 'node_id', challenges.pollHandshakes)
+  const node = authenticateRepeated(call, challenges.pollHandshakes)
   if (typeof node === 'string') return node
+  const isNotified = call.session !== undefined && call.request.flag('notify')
+  if (isNotified) call.session.notified = node.nodeId
   const room = { bytes: MAX_POLL_BYTES }
   const responses: object[] = []
   for (const [from, { accept, atMs }] of call.mailboxes.responses(node.nodeId)) {
@@ -82,7 +84,9 @@ export function pollHandshakes(call: Call): object | string {
     requests.push(entry)
     call.mailboxes.markAsked(node.nodeId, from)
   }
-  return { type: 'poll_handshakes_ok', requests, responses }
+  if (call.mailboxes.requests(node.nodeId).size + call.mailboxes.responses(node.nodeId).size > 0)
+    call.mailboxes.notice(node.nodeId) // the rest did not fit
+  return { type: 'poll_handshakes_ok', requests, responses, ...(isNotified && { notify: true }) }
 }
 
 /** An accept is the responder's assertion and, if the peer had asked, the peer's too. A reject forgets the request. */

@@ -2,6 +2,8 @@
 import type { Account, LiveNode } from './directory.ts'
 import type { Call } from './request.ts'
 import { formatAddress } from '../../base/address.ts'
+import { fromBase64 } from '../../base/bytes.ts'
+import { prepareKey } from '../../crypto/identity.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { DAY_MS, MAX_KEY_EXPIRY_YEARS } from './constants.ts'
 import { parsePublicKey } from './register.ts'
@@ -19,6 +21,7 @@ export function rotateKey(call: Call): object | string {
   if (text === '') return 'new public key missing'
   const publicKey = parsePublicKey(text)
   if ('problem' in publicKey) return `invalid new_public_key: ${publicKey.problem}`
+  if (!prepareKey(fromBase64(publicKey.key)!)) return 'invalid new_public_key: no one can sign with it' // judged once
   const holder = call.directory.accountByKey(publicKey.key)
   if (holder !== undefined && holder !== node.account) return 'new_public_key already belongs to another node'
   node.account.keyRotatedMs = call.now

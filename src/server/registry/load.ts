@@ -1,71 +1,45 @@
-/** Reads the records of a store into the tables, in dependency order. */
-import type { StoredRecord } from '../store/store.ts'
+/** Reads the records of a store into the tables, one kind after the other: a million nodes are never in memory twice. */
+import type { RegistryStore, StoredRecord } from '../store/store.ts'
 import type { Call } from './request.ts'
 import { Fields } from './fields.ts'
 
 type Tables = Pick<Call, 'directory' | 'trust' | 'networks' | 'mailboxes' | 'invites' | 'audit'>
 
-interface Entry {
-  readonly kind: string
-  readonly name: string
-  readonly fields: Fields
-}
-
-/**
- * Accounts before nodes, networks before members, members as they joined, messages in order of time. @returns The
- * number of malformed records.
- */
-export function loadTables(tables: Tables, records: readonly StoredRecord[]): number {
-  const entries = records.map(({ key, value }): Entry => {
-    const slash = key.indexOf('/')
-    const fields = new Fields(typeof value === 'object' && value !== null ? value : {})
-    return { kind: key.slice(0, Math.max(0, slash)), name: key.slice(slash + 1), fields }
-  })
-  const first = entries.filter(({ kind }) => FIRST.has(kind))
-  const members = entries
-    .filter(({ kind }) => kind === 'member')
-    .sort((a, b) => a.fields.number('order') - b.fields.number('order'))
-  const others = entries
-    .filter(({ kind }) => kind !== 'member' && !FIRST.has(kind))
-    .sort((a, b) => a.fields.milliseconds('atMs') - b.fields.milliseconds('atMs'))
+/** @returns The number of malformed records. */
+export function loadTables(tables: Tables, store: RegistryStore, now: number): number {
+  const { directory, trust, networks, mailboxes, invites, audit } = tables
   let skipped = 0
-  for (const entry of [...first, ...members, ...others]) if (loadOne(tables, entry) === false) skipped++
-  tables.audit.loaded()
+  const read = (records: Iterable<StoredRecord>, load: (name: string, fields: Fields) => boolean | void): void => {
+    for (const { key, value } of records) {
+      const fields = new Fields(typeof value === 'object' && value !== null ? value : {})
+      if (load(key.slice(key.indexOf('/') + 1), fields) === false) skipped++
+    }
+  }
+  const inOrder = (kind: string, field: string): StoredRecord[] =>
+    [...store.load(kind)].sort((a, b) => numberIn(a, field) - numberIn(b, field))
+
+  read(store.load('account/'), (name, fields) => directory.loadAccount(idOf(name), fields))
+  read(store.load('nodes/'), (_, fields) => directory.loadNextId(fields.number('nextId')))
+  read(store.load('node/'), (name, fields) => directory.loadLive(now, idOf(name), fields))
+  read(store.load('network/'), (name, fields) => networks.loadNetwork(idOf(name), fields))
+  read(store.load('networks/'), (_, fields) => networks.loadNextId(fields.number('nextId')))
+  read(inOrder('member/', 'order'), (name, fields) => networks.loadMember(name, fields))
+  read(store.load('trust/'), (name, fields) => trust.load(name, fields))
+  for (const kind of ['request', 'response'] as const)
+    read(inOrder(`${kind}/`, 'atMs'), (name, fields) => mailboxes.load(kind, name, fields))
+  read(inOrder('invite/', 'atMs'), (name, fields) => invites.load(name, fields))
+  read(inOrder('audit/', 'atMs'), (_, fields) => audit.load(fields))
+  read(store.load('damaged/'), () => false)
+  audit.loaded()
   return skipped
 }
 
-/** @returns False for a malformed record; undefined for one that is fine or ignored. */
-function loadOne(tables: Tables, { kind, name, fields }: Entry): boolean | undefined {
-  switch (kind) {
-    case 'account':
-      return tables.directory.loadAccount(idOf(name), fields)
-    case 'network':
-      return tables.networks.loadNetwork(idOf(name), fields)
-    case 'networks':
-      return void tables.networks.loadNextId(fields.number('nextId'))
-    case 'member':
-      return tables.networks.loadMember(name, fields)
-    case 'node':
-      return tables.directory.loadLive(idOf(name), fields)
-    case 'nodes':
-      return void tables.directory.loadNextId(fields.number('nextId'))
-    case 'trust':
-      return tables.trust.load(name, fields)
-    case 'request':
-    case 'response':
-      return tables.mailboxes.load(kind, name, fields)
-    case 'invite':
-      return tables.invites.load(name, fields)
-    case 'audit':
-      return tables.audit.load(fields)
-    default:
-      return undefined
-  }
+function numberIn({ value }: StoredRecord, field: string): number {
+  const number = (value as Readonly<Record<string, unknown>> | null | undefined)?.[field]
+  return typeof number === 'number' ? number : 0
 }
 
 function idOf(name: string): number {
   const id = /^\d{1,10}$/.test(name) ? Number(name) : 0
   return id <= 0xffff_fffe ? id : 0
 }
-
-const FIRST: ReadonlySet<string> = new Set(['account', 'network'])

@@ -29,6 +29,7 @@ interface Box {
 export class Mailboxes {
   readonly #store: RegistryStore
   readonly #boxes = new Map<NodeId, Box>()
+  readonly #noticed = new Set<NodeId>()
 
   constructor(store: RegistryStore) {
     this.#store = store
@@ -52,6 +53,7 @@ export class Mailboxes {
     box.waiting.set(from, request)
     box.asked.delete(from)
     this.#store.put(`request/${to}/${from}`, request)
+    this.#noticed.add(to)
     return true
   }
 
@@ -92,6 +94,7 @@ export class Mailboxes {
     box.responses.delete(from)
     box.responses.set(from, response)
     this.#store.put(`response/${to}/${from}`, response)
+    this.#noticed.add(to)
   }
 
   takeResponse(to: NodeId, from: NodeId): void {
@@ -99,6 +102,19 @@ export class Mailboxes {
     if (box === undefined || !box.responses.delete(from)) return
     this.#store.delete(`response/${to}/${from}`)
     this.#dropIfEmpty(to, box)
+  }
+
+  /** Something still waits for `to`. */
+  notice(to: NodeId): void {
+    this.#noticed.add(to)
+  }
+
+  /** Nodes for which something new waits since the last call. */
+  takeNoticed(): readonly NodeId[] {
+    if (this.#noticed.size === 0) return NO_NODES
+    const noticed = [...this.#noticed]
+    this.#noticed.clear()
+    return noticed
   }
 
   /** Call in order of `atMs`. @returns False for anything that is not a message. */
@@ -136,3 +152,4 @@ export class Mailboxes {
 }
 
 const NONE: ReadonlyMap<NodeId, never> = new Map<NodeId, never>()
+const NO_NODES: readonly NodeId[] = []

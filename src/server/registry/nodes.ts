@@ -5,16 +5,15 @@ import { STREAM_EXTENSIONS, challenges } from '../../wire/registry-messages.ts'
 import { mayKnowName, mayResolve } from './access.ts'
 import { KEY_EXPIRY_WARNING_MS, MAX_TAG_CHARS, MAX_TAGS } from './constants.ts'
 import { expiryProblem, keyAgeDays } from './keys.ts'
-import { authenticate, authenticateOrAdmin, notFound, signatureProblem } from './request.ts'
+import { authenticate, authenticateOrAdmin, authenticateRepeated, notFound, signatureProblem } from './request.ts'
 
-/** Only refreshes last-seen. The record is written later: the next heartbeat makes up for a lost one. */
+/** Only refreshes last-seen, in memory. */
 export function heartbeat(call: Call): object | string {
-  const node = authenticate(call, 'node_id', challenges.heartbeat)
+  const node = authenticateRepeated(call, challenges.heartbeat)
   if (typeof node === 'string') return node
   const expired = expiryProblem(call, node.account)
   if (expired !== undefined) return expired
   node.lastSeenMs = call.now
-  call.directory.saveLive(node)
   const { keyExpires, keyExpiresMs } = node.account
   const endsSoon = keyExpires !== '' && keyExpiresMs - call.now <= KEY_EXPIRY_WARNING_MS
   return { type: 'heartbeat_ok', time: Math.floor(call.now / 1000), ...(endsSoon && { key_expiry_warning: true }) }

@@ -19,7 +19,7 @@ export const DEFAULT_RATE_LIMITS: RateLimits = {
   register: 10,
   query: 500,
   resolve: 100,
-  heartbeat: 50, // more than 25 nodes behind one address, with a heartbeat every 30 s, need more
+  heartbeat: 1_000, // 500 nodes behind one address with a heartbeat every 30 s; a percent of a core if none is remembered
   named_handshake: 60, // ours: slows down the guessing of private names
   join_token: 30, // ours: slows down the guessing of a network's token
   rename: 20, // ours: `already in use` reveals that a name exists

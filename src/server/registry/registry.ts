@@ -12,7 +12,7 @@ import { parseEndpoint } from '../../base/types.ts'
 import { mayResolve } from './access.ts'
 import { AuditLog } from './audit-log.ts'
 import { BeaconList } from './beacon-list.ts'
-import { FORGET_EVERY_MS, REAP_AFTER_MS } from './constants.ts'
+import { SWEEP_INVITES_EVERY_MS } from './constants.ts'
 import { Directory } from './directory.ts'
 import { Fields } from './fields.ts'
 import { InviteBox } from './invite-box.ts'
@@ -20,6 +20,7 @@ import { loadTables } from './load.ts'
 import { Mailboxes } from './mailboxes.ts'
 import { NetworkTable } from './network-table.ts'
 import { DEFAULT_REGISTRY_OPTIONS } from './options.ts'
+import { isRepeated } from './request.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import { REQUESTS } from './requests.ts'
 import type { ClientSession } from './session.ts'
@@ -45,10 +46,10 @@ export class Registry {
   #refusals = 0
   #rateLimited = 0
   #reaped = 0
-  #forgotAt = 0
+  #sweptInvitesAt = 0
 
-  /** Reads the whole store. */
-  constructor(store: RegistryStore, options: Partial<RegistryOptions> = {}) {
+  /** Reads the whole store. @param now Unix ms: nodes in the store count as heard now, and have the usual time to be heard again. */
+  constructor(store: RegistryStore, now: number, options: Partial<RegistryOptions> = {}) {
     this.#options = { ...DEFAULT_REGISTRY_OPTIONS, ...options }
     const { compat, adminToken, limits } = this.#options
     this.#tables = {
@@ -62,7 +63,7 @@ export class Registry {
       limiter: new RateLimiter(limits),
       options: this.#options,
     }
-    this.skippedRecords = loadTables(this.#tables, store.load())
+    this.skippedRecords = loadTables(this.#tables, store, now)
   }
 
   get counters(): RegistryCounters {
@@ -114,17 +115,28 @@ export class Registry {
     return reply
   }
 
-  /** Removes nodes that were silent too long (§3.3); once a minute. */
+  /** Does the answer cost a signature check? */
+  isDear(request: object): boolean {
+    const fields = new Fields(request)
+    if (fields.text('mac') !== '' || fields.text('signature') === '') return false
+    return !isRepeated(this.#tables.directory, fields)
+  }
+
+  /** Nodes in whose mailbox the last `handle` put something. */
+  takeNoticed(): readonly NodeId[] {
+    return this.#tables.mailboxes.takeNoticed()
+  }
+
+  /** Removes what is too old, every SWEEP_EVERY_MS a slice of it. */
   sweep(now: number): void {
     const { directory, trust, networks, beacons, invites, limiter } = this.#tables
-    this.#reaped += directory.reap(now - REAP_AFTER_MS)
-    if (now - this.#forgotAt >= FORGET_EVERY_MS) {
-      this.#forgotAt = now
-      directory.forgetSilent(now, (id) => trust.concerns(id) || networks.networksOf(id).length > 0)
-    }
+    this.#reaped += directory.reap(now)
+    directory.forgetSilent(now, (id) => trust.concerns(id) || networks.networksOf(id).length > 0)
     beacons.sweep(now)
-    invites.sweep(now)
     limiter.sweep(now)
+    if (now - this.#sweptInvitesAt < SWEEP_INVITES_EVERY_MS) return
+    this.#sweptInvitesAt = now
+    invites.sweep(now)
   }
 
   /** What a beacon in the same process may know about nodes (tunnel.md §7.1 [R]). */

@@ -2,7 +2,7 @@
 import type { Endpoint, NodeId } from '../../base/types.ts'
 import type { AuditLog } from './audit-log.ts'
 import type { BeaconList } from './beacon-list.ts'
-import type { Directory, LiveNode } from './directory.ts'
+import type { Account, Directory, LiveNode, RepeatedProofs } from './directory.ts'
 import type { Fields } from './fields.ts'
 import type { InviteBox } from './invite-box.ts'
 import type { Mailboxes } from './mailboxes.ts'
@@ -47,6 +47,28 @@ export function authenticate(call: Call, field: string, challenge: Challenge): L
   return signatureProblem(call, node.account.publicKey, challenge(nodeId)) ?? node
 }
 
+/**
+ * The same for a request that a node repeats with the same challenge all its life. Ed25519 is deterministic, so the
+ * signature repeats too, and comparing it with the last good one saves a third of a millisecond. A replay by another
+ * node is as valid as it always was.
+ */
+export function authenticateRepeated(call: Call, challenge: Challenge): LiveNode | string {
+  const node = call.directory.live(call.request.number('node_id'))
+  if (node !== undefined && isRepeated(call.directory, call.request) && !mustUseSession(call, node.account)) return node
+  const proven = authenticate(call, 'node_id', challenge)
+  const proof = PROOFS.get(call.request.text('type'))
+  if (typeof proven !== 'string' && call.signer === undefined && proof !== undefined)
+    proven[proof] = call.request.text('signature')
+  return proven
+}
+
+/** Does the request carry the last good signature of its kind? */
+export function isRepeated(directory: Directory, request: Fields): boolean {
+  const proof = PROOFS.get(request.text('type'))
+  const signature = request.text('signature')
+  return proof !== undefined && signature !== '' && directory.live(request.number('node_id'))?.[proof] === signature
+}
+
 /** The same, or the admin token instead of the signature. */
 export function authenticateOrAdmin(call: Call, field: string, challenge: Challenge): LiveNode | string {
   if (!isAdmin(call)) return authenticate(call, field, challenge)
@@ -60,13 +82,17 @@ export function signatureProblem(call: Call, publicKey: string, challenge: strin
   const text = call.request.text('signature')
   if (text === '') return SIGNATURE_REQUIRED
   const account = call.directory.accountByKey(publicKey)
-  if (account?.usesSessions === true && !call.options.compat.has('old-signatures'))
-    return 'invalid signature: this key signs sessions'
+  if (account !== undefined && mustUseSession(call, account)) return 'invalid signature: this key signs sessions'
   const signature = fromBase64(text)
   if (signature === undefined) return `invalid signature encoding: ${base64Problem(text)}`
   const key = fromBase64(publicKey)
-  if (key !== undefined && verifySignature(key, utf8(challenge), signature)) return undefined
+  if (key !== undefined && verifySignature(key, utf8(challenge), signature, account?.signedOnce)) return undefined
   return 'signature verification failed'
+}
+
+/** A key that opened a session once gives no other signatures: what looks like one is a replay. */
+function mustUseSession(call: Call, account: Account): boolean {
+  return account.usesSessions && !call.options.compat.has('old-signatures')
 }
 
 /** Does the request name its sender? `signatureProblem` checks whether that is true. */
@@ -97,3 +123,8 @@ export function notFound(nodeId: NodeId): string {
 }
 
 export const SIGNATURE_REQUIRED = 'signature required for authenticated node'
+/** Requests that a node repeats, and where their last good signature is. */
+const PROOFS: ReadonlyMap<string, keyof RepeatedProofs> = new Map([
+  ['heartbeat', 'heartbeatProof'],
+  ['poll_handshakes', 'pollProof'],
+])

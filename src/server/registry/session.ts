@@ -3,6 +3,7 @@
  * for each request. A code costs microseconds where a signature costs a third of a millisecond.
  */
 import { randomBytes } from 'node:crypto'
+import type { NodeId } from '../../base/types.ts'
 import { fromBase64, toBase64 } from '../../base/bytes.ts'
 import { verifySignature } from '../../crypto/identity.ts'
 import { agreeSessionKey, x25519PublicKey } from '../../crypto/key-agreement.ts'
@@ -31,6 +32,8 @@ export class ClientSession {
   #clientEphemeral: Uint8Array | undefined
   #key: Uint8Array | undefined
   #seq = 0
+  /** The node to notify here of mail (extensions.md §8). */
+  notified: NodeId | undefined
   /** The key of the session, base64; undefined until one is open. */
   publicKey: string | undefined
 

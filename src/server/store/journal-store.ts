@@ -58,11 +58,9 @@ class JournalStore implements RegistryStore {
     this.#lines = records.size
   }
 
-  load(): readonly StoredRecord[] {
-    return [
-      ...[...this.#records].map(([key, text]) => ({ key, value: JSON.parse(text) as unknown })),
-      ...Array.from({ length: this.#damaged }, (_, i) => ({ key: `damaged/${i}`, value: undefined })),
-    ]
+  *load(kind: string): Iterable<StoredRecord> {
+    for (const [key, text] of this.#records) if (key.startsWith(kind)) yield { key, value: JSON.parse(text) as unknown }
+    if (kind === 'damaged/') for (let i = 0; i < this.#damaged; i++) yield { key: `damaged/${i}`, value: undefined }
   }
 
   put(key: string, value: object): void {

@@ -41,10 +41,9 @@ class LmdbStore implements RegistryStore {
     this.#release = release
   }
 
-  load(): readonly StoredRecord[] {
-    const records: StoredRecord[] = []
-    for (const { key, value } of this.#db.getRange()) records.push({ key, value: parse(value) })
-    return records
+  *load(kind: string): Iterable<StoredRecord> {
+    const end = kind.slice(0, -1) + AFTER_SLASH
+    for (const { key, value } of this.#db.getRange({ start: kind, end })) yield { key, value: parse(value) }
   }
 
   put(key: string, value: object): void {
@@ -112,3 +111,5 @@ function parse(text: string): unknown {
     return undefined // a damaged record counts as absent; the registry reports how many it skipped
   }
 }
+
+const AFTER_SLASH = '0' // the next character

@@ -1,12 +1,15 @@
 /**
- * The registry's persistence: small records by key, read once at startup, written asynchronously afterwards. The
+ * The registry's persistence: small records by key, `kind/name`, read once at startup, written asynchronously afterwards. The
  * registry works on its own maps and never waits; the server holds back a reply until `flushed()`. Every implementation
  * passes test/unit/server/store/compliance.ts.
  */
 
 export interface RegistryStore {
-  /** Every record, in no particular order. Called once, before the first put. */
-  load(): readonly StoredRecord[]
+  /**
+   * The records whose keys begin with `kind`, such as `node/`, in no particular order, read as they are taken; `damaged/`:
+   * one for each that cannot be read, if known. Called before the first put.
+   */
+  load(kind: string): Iterable<StoredRecord>
 
   /** Queues a write. The value is copied or encoded before the call returns: the caller may change it afterwards. */
   put(key: string, value: object): void

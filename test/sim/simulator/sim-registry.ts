@@ -1,6 +1,7 @@
 /** The registry of the virtual world, with the real rules, and the in-order TCP connections to it. */
 import { ClientSession } from '../../../src/server/registry/session.ts'
 import { Registry } from '../../../src/server/registry/registry.ts'
+import type { NodeId } from '../../../src/base/types.ts'
 import type { RegistryOptions } from '../../../src/server/registry/options.ts'
 import { SimDisk, SimStore } from './sim-disk.ts'
 import type { World } from './world.ts'
@@ -35,7 +36,7 @@ export class SimRegistry {
     this.#options = options
     this.latencyMs = latencyMs
     this.#store = new SimStore(world, this.disk, this.#records)
-    this.#rules = new Registry(this.#store, options)
+    this.#rules = new Registry(this.#store, this.#nowMs, options)
   }
 
   get counters(): Registry['counters'] {
@@ -71,6 +72,7 @@ export class SimRegistry {
     this.seen.push(copy)
     const known = this.knowsSessions ? session : undefined
     const honest = this.#rules.handle(this.#nowMs, sourceIp, 40_000, copy, known)
+    for (const node of this.#rules.takeNoticed()) for (const connection of this.#connections) connection.notify(node)
     const answer = this.lie === undefined ? honest : this.lie(copy as Record<string, unknown>, { ...honest })
     if (!this.#rules.replyWaits) reply(answer)
     else this.#store.whenFlushed((isDurable) => reply(isDurable ? answer : undefined))
@@ -94,7 +96,7 @@ export class SimRegistry {
     void this.#store.close()
     if (forgetful) this.#records = new Map()
     this.#store = new SimStore(this.#world, this.disk, this.#records)
-    this.#rules = new Registry(this.#store, this.#options)
+    this.#rules = new Registry(this.#store, this.#nowMs, this.#options)
     this.up = true
   }
 
@@ -122,6 +124,7 @@ export class SimRegistryLink {
   readonly #events: SimRegistryLinkEvents
   #generation = 0 // nothing from an older connection is delivered
   #connected = false
+  #replies: { answer: (() => object | undefined) | undefined }[] = [] // oldest first
   #session = new ClientSession(PLAIN_TCP)
   #failures = 0
   #stopped = false
@@ -141,6 +144,7 @@ export class SimRegistryLink {
       if (this.cut || !this.#registry.connect(this)) return this.#onClose()
       this.#connected = true
       this.#session = new ClientSession(PLAIN_TCP)
+      this.#replies = []
       this.#failures = 0
       this.#events.onConnected()
     })
@@ -150,13 +154,35 @@ export class SimRegistryLink {
     if (!this.#connected || this.cut) return
     const generation = this.#generation
     this.#later(generation, this.#registry.latencyMs, () => {
-      this.#registry.answer(this.#sourceIp, message, this.#session, (reply) =>
-        this.#later(generation, this.#registry.latencyMs, () => {
-          if (this.cut) return
-          if (reply === undefined) this.drop()
-          else this.#events.onReply(reply)
-        }),
-      )
+      const queued: { answer: (() => object | undefined) | undefined } = { answer: undefined }
+      this.#replies.push(queued)
+      this.#registry.answer(this.#sourceIp, message, this.#session, (reply) => {
+        queued.answer = () => reply
+        this.#sendReady(generation)
+      })
+    })
+  }
+
+  /** In the order of the requests: one that waits for the disk holds back those behind it. */
+  #sendReady(generation: number): void {
+    if (generation !== this.#generation) return
+    for (let next = this.#replies[0]; next?.answer !== undefined; next = this.#replies[0]) {
+      this.#replies.shift()
+      const reply = next.answer()
+      this.#later(generation, this.#registry.latencyMs, () => {
+        if (this.cut) return
+        if (reply === undefined) this.drop()
+        else this.#events.onReply(reply)
+      })
+    }
+  }
+
+  /** What the registry sends once to a node that asked for it. */
+  notify(node: NodeId): void {
+    if (this.#session.notified !== node) return
+    this.#session.notified = undefined
+    this.#later(this.#generation, this.#registry.latencyMs, () => {
+      if (!this.cut) this.#events.onReply({ type: 'notify' })
     })
   }
 

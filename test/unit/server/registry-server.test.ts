@@ -10,8 +10,8 @@ import { parseEndpoint } from '../../../src/base/types.ts'
 import { RegistryServer } from '../../../src/server/registry-server.ts'
 import { Registry } from '../../../src/server/registry/registry.ts'
 import { MemoryStore } from '../../../src/server/store/memory-store.ts'
-import { encodeRegistryFrame, RegistryFrameReader } from '../../../src/wire/registry-messages.ts'
-import { newIdentity } from './registry/setting.ts'
+import { challenges, encodeRegistryFrame, RegistryFrameReader } from '../../../src/wire/registry-messages.ts'
+import { newIdentity, sign } from './registry/setting.ts'
 
 const SILENT = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 const REGISTER = { type: 'register', public_key: newIdentity(1).publicKeyBase64 }
@@ -94,6 +94,65 @@ test('connections above the cap are closed, and there is room again once one end
   assert.equal(server.droppedConnections, 1)
 })
 
+test('a look-up overtakes the signature checks of other clients, whose own requests stay in order', async (context) => {
+  const server = await started(context)
+  const flooders = await Promise.all(Array.from({ length: 20 }, () => connectedTo(context, server.bound)))
+  const other = await connectedTo(context, server.bound)
+  flooders[0]!.write(REGISTER)
+  await flooders[0]!.replies(1)
+  const forged = { type: 'heartbeat', node_id: 1, signature: Buffer.alloc(64, 1).toString('base64') }
+  for (const flooder of flooders)
+    flooder.write(...Array.from({ length: 100 }, () => [forged, { type: 'lookup', node_id: 1 }]).flat())
+  const answered = (): number => flooders.reduce((sum, { received }) => sum + received.length, -1)
+  let lookups = 0
+  while (answered() < 4_000) {
+    other.write({ type: 'lookup', node_id: 1 })
+    await other.replies(++lookups)
+  }
+  assert.ok(lookups > 8, `only ${lookups} look-ups were answered beside 2,000 signature checks`)
+  for (const flooder of flooders) {
+    const replies = await flooder.replies(flooder === flooders[0] ? 201 : 200)
+    assert.deepEqual(
+      replies.slice(-200).map(({ type }) => type),
+      Array.from({ length: 100 }, () => ['error', 'lookup_ok']).flat(),
+    )
+  }
+})
+
+test('a node that polls with `notify` is notified once of new mail, behind its replies; others are not', async (context) => {
+  const server = await started(context)
+  const [alice, bob] = [await connectedTo(context, server.bound), await connectedTo(context, server.bound)]
+  const ids = [newIdentity(1), newIdentity(2)]
+  const [a, b] = [ids[0]!, ids[1]!]
+  for (const [client, identity] of [
+    [alice, a],
+    [bob, b],
+  ] as const)
+    client.write({ type: 'register', public_key: identity.publicKeyBase64 })
+  await Promise.all([alice.replies(1), bob.replies(1)])
+  const poll = { type: 'poll_handshakes', node_id: 1, notify: true, signature: sign(a, challenges.pollHandshakes(1)) }
+  const ask = {
+    type: 'request_handshake',
+    from_node_id: 2,
+    to_node_id: 1,
+    refresh: true,
+    justification: 'hello',
+    signature: sign(b, challenges.requestHandshake(2, 1)),
+  }
+  alice.write(poll)
+  assert.equal((await alice.replies(2))[1]!['notify'], true)
+  bob.write(ask, ask)
+  assert.deepEqual((await alice.replies(3))[2], { type: 'notify' })
+  await bob.replies(3)
+  alice.write({ type: 'lookup', node_id: 1 }, poll)
+  const [lookup, mail] = (await alice.replies(5)).slice(3)
+  assert.equal(lookup!['type'], 'lookup_ok', 'one notice for both requests')
+  assert.equal((mail!['requests'] as unknown[]).length, 1)
+  bob.write(ask)
+  assert.deepEqual((await alice.replies(6))[5], { type: 'notify' }, 'and one again after the poll')
+  assert.ok(bob.received.every(({ type }) => type !== 'notify'))
+})
+
 test('when the disk fails, the client is disconnected rather than misled', async (context) => {
   const store = new SlowStore()
   const client = await connected(context, { store })
@@ -122,8 +181,8 @@ class SlowStore implements RegistryStore {
   #settle: { resolve: () => void; reject: (error: Error) => void } | undefined
   #flush: Promise<void> | undefined
 
-  load(): ReturnType<RegistryStore['load']> {
-    return this.#memory.load()
+  load(kind: string): ReturnType<RegistryStore['load']> {
+    return this.#memory.load(kind)
   }
   put(key: string, value: object): void {
     this.#memory.put(key, value)
@@ -169,9 +228,10 @@ async function started(
   const store = options.store ?? new MemoryStore()
   const server = new RegistryServer({
     listen: { address: '127.0.0.1', port: 0 },
-    registry: new Registry(store),
+    registry: new Registry(store, Date.now()),
     store,
     log: SILENT,
+    maxConnections: 1_000,
     ...options,
   })
   context.after(() => {

@@ -8,20 +8,13 @@ import { concatBytes, toHex } from '../../../src/base/bytes.ts'
 import { parseEndpoint, type NodeId } from '../../../src/base/types.ts'
 import {
   decodeBeaconMessage,
-  encodeDiscover,
   encodeDiscoverExtended,
   encodeDiscoverReply,
   encodePunchCommand,
-  encodePunchRequest,
   encodeSync,
-  RELAY_DELIVER_HEADER_BYTES,
-  RELAY_DELIVER_TO_HEADER_BYTES,
-  RELAY_HEADER_BYTES,
-  writeRelayDeliverHeader,
-  writeRelayDeliverToHeader,
-  writeRelayHeader,
   type BeaconMessage,
 } from '../../../src/wire/beacon-messages.ts'
+import { encodeBeacon } from '../../fuzz/decoders.ts'
 import { hex, loadVectors, payloadOf, sha256Hex, type PayloadRule } from '../../vectors/load.ts'
 
 const vectors = loadVectors<BeaconVectors>('beacon')
@@ -67,7 +60,7 @@ test('every message in either direction is encoded again byte by byte', () => {
     if (message === undefined || /extra bytes|trailing bytes/.test(name)) continue
     const result = decodeBeaconMessage(hex(message))
     if (typeof result === 'string') continue
-    assert.equal(toHex(encoded(result)), message, name)
+    assert.equal(toHex(encodeBeacon(result)), message, name)
     checked++
   }
   assert.ok(checked >= 45, `only ${checked} messages`)
@@ -93,7 +86,7 @@ test('a large relayed frame keeps its bytes through relay and deliver', () => {
     const message = decodeBeaconMessage(relay)
     assert.ok(typeof message !== 'string' && message.kind === 'relay')
     assert.equal(message.frame.buffer, relay.buffer, 'a view, not a copy')
-    const deliver = encoded({ kind: 'relay_deliver', sender: message.sender, frame: message.frame })
+    const deliver = encodeBeacon({ kind: 'relay_deliver', sender: message.sender, frame: message.frame })
     assert.equal(sha256Hex(deliver), exchange.received[0]?.message_sha256)
   }
 })
@@ -143,7 +136,7 @@ test('delivered frames, empty ones too, come with their sender', () => {
     assert.equal(message.sender, 1)
     assert.equal(toHex(message.frame), vector.message.slice(10), vector.name)
     if (vector.sent_to_beacon !== null)
-      assert.equal(toHex(encoded(decoded(vector.sent_to_beacon))), vector.sent_to_beacon)
+      assert.equal(toHex(encodeBeacon(decoded(vector.sent_to_beacon))), vector.sent_to_beacon)
   }
 })
 
@@ -160,7 +153,7 @@ test('the two messages of newer beacons have the layout of extra-2026-08', () =>
     destination: 0xf0000001,
     frame: hex('cafe'),
   })
-  assert.equal(toHex(encoded(message)), '0901020304f0000001cafe')
+  assert.equal(toHex(encodeBeacon(message)), '0901020304f0000001cafe')
 })
 
 test('an endpoint without a literal address cannot be encoded', () => {
@@ -196,39 +189,4 @@ function decoded(text: string): BeaconMessage {
   const message = decodeBeaconMessage(hex(text))
   assert.ok(typeof message !== 'string', `${text}: ${String(message)}`)
   return message
-}
-
-function encoded(message: BeaconMessage): Uint8Array {
-  switch (message.kind) {
-    case 'discover':
-      return encodeDiscover(message.node)
-    case 'discover_extended':
-      return encodeDiscoverExtended(message.node)
-    case 'discover_reply':
-      return encodeDiscoverReply(message.endpoint)
-    case 'punch_request':
-      return encodePunchRequest(message.requester, message.target)
-    case 'punch_command':
-      return encodePunchCommand(message.endpoint)
-    case 'sync':
-      return encodeSync(message.beaconId, message.nodeIds)
-    case 'relay':
-      return inFront(RELAY_HEADER_BYTES, message.frame, (out) =>
-        writeRelayHeader(out, 0, message.sender, message.destination),
-      )
-    case 'relay_deliver':
-      return inFront(RELAY_DELIVER_HEADER_BYTES, message.frame, (out) =>
-        writeRelayDeliverHeader(out, 0, message.sender),
-      )
-    case 'relay_deliver_to':
-      return inFront(RELAY_DELIVER_TO_HEADER_BYTES, message.frame, (out) =>
-        writeRelayDeliverToHeader(out, 0, message.sender, message.destination),
-      )
-  }
-}
-
-function inFront(headerBytes: number, frame: Uint8Array, write: (out: Uint8Array) => void): Uint8Array {
-  const out = concatBytes(new Uint8Array(headerBytes), frame)
-  write(out)
-  return out
 }

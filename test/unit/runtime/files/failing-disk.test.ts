@@ -17,8 +17,8 @@ import { silentLogger } from '../../../../src/runtime/log.ts'
 import { TrustKeeper } from '../../../../src/runtime/node/trust-keeper.ts'
 import { openJournalStore } from '../../../../src/server/store/journal-store.ts'
 import { formatPlacesFile } from '../../../../src/wire/places-file.ts'
-import type { TrustFile } from '../../../../src/wire/trust-file.ts'
 import { randomSource } from '../../../fuzz/decoders.ts'
+import { ChangedTrust } from '../changed-trust.ts'
 import { FailingDisk } from './failing-disk.ts'
 
 const SEEDS = [1, 2, 3, 20_261_130]
@@ -38,12 +38,12 @@ for (const seed of SEEDS) {
     let acknowledged = 0
     const failures = await onFailingDisk(seed, async (disk, random) => {
       disk.percent = 0
-      const book = new Trust((await loadTrust(path)).trusted.length)
+      const book = new ChangedTrust((await loadTrust(path)).trusted.length)
       disk.percent = PERCENT
       const keeper = new TrustKeeper(path, book, silentLogger)
       for (let change = 0; change < CHANGES; change++) {
         book.change()
-        const version = book.version
+        const version = book.changes
         const settled = keeper.settled().then(() => (acknowledged = Math.max(acknowledged, version)), isUnwritable)
         if (random(3) > 0) await settled
       }
@@ -51,7 +51,7 @@ for (const seed of SEEDS) {
       await keeper.stop()
       disk.percent = 0
       const kept = (await loadTrust(path)).trusted.length
-      assert.ok(kept >= acknowledged && kept <= book.version, `${kept} kept, ${acknowledged} acknowledged`)
+      assert.ok(kept >= acknowledged && kept <= book.changes, `${kept} kept, ${acknowledged} acknowledged`)
     })
     assert.ok(failures > 50 && acknowledged > 50, `${failures} failures, ${acknowledged} acknowledged`)
   })
@@ -123,7 +123,7 @@ for (const seed of SEEDS) {
     const failures = await onFailingDisk(seed, async (disk, random) => {
       disk.percent = 0
       const store = await openJournalStore(directory)
-      compare(store.load(), acknowledged, written)
+      compare([...store.load('node/')], acknowledged, written)
       disk.percent = PERCENT
       for (let change = 0; change < CHANGES; change++) {
         const [key, mine] = [`node/${random(20)}`, ++value]
@@ -154,29 +154,6 @@ async function onFailingDisk(
     return disk.failures
   } finally {
     disk.remove()
-  }
-}
-
-/** As many trusted peers as there were changes. */
-class Trust {
-  version: number
-  #isChanged = false
-
-  constructor(version: number) {
-    this.version = version
-  }
-  change(): void {
-    this.version += 1
-    this.#isChanged = true
-  }
-  takeTrustChange(): boolean {
-    const isChanged = this.#isChanged
-    this.#isChanged = false
-    return isChanged
-  }
-  trustFile(): TrustFile {
-    const entry = { publicKey: '', approvedAt: '2026-01-01T00:00:00Z', mutual: true, network: 0 }
-    return { trusted: Array.from({ length: this.version }, (_, i) => ({ ...entry, nodeId: i + 1 })), pending: [] }
   }
 }
 

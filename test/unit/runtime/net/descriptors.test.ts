@@ -1,7 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { ConnectionTable } from '../../../../src/gateway/service/connections.ts'
-import { descriptorBudget, descriptorLimit } from '../../../../src/runtime/net/descriptors.ts'
+import { descriptorBudget, descriptorLimit, registryConnections } from '../../../../src/runtime/net/descriptors.ts'
 import { PilotError } from '../../../../src/base/errors.ts'
 
 test("a reserve is kept from others' use, and each kind has a share", () => {
@@ -11,6 +11,13 @@ test("a reserve is kept from others' use, and each kind has a share", () => {
   assert.deepEqual(descriptorBudget(Infinity), { connections: 16_384, clients: 4_096 })
   assert.deepEqual(descriptorBudget(10), { connections: 12, clients: 4 })
   assert.ok(descriptorLimit() >= 64)
+})
+
+test('a rendezvous of its own takes as many nodes as files may be open, one beside a gateway leaves them to it', () => {
+  const nodes = (isAlone: boolean): number[] => [64, 1_024, 262_144].map((limit) => registryConnections(isAlone, limit))
+  assert.deepEqual(nodes(true), [16, 896, 262_016])
+  assert.deepEqual(nodes(false), [16, 128, 4_096])
+  assert.equal(registryConnections(true, Infinity), Infinity)
 })
 
 test('one peer has at most half of the connections to our exposures, and may reuse those it releases', () => {

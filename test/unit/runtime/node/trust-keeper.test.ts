@@ -11,26 +11,7 @@ import { loadTrust } from '../../../../src/runtime/files/identity.ts'
 import { silentLogger } from '../../../../src/runtime/log.ts'
 import { TrustKeeper } from '../../../../src/runtime/node/trust-keeper.ts'
 import type { TrustFile } from '../../../../src/wire/trust-file.ts'
-
-/** Trust of as many peers as there were changes. */
-class Book {
-  changes = 0
-  #isChanged = false
-
-  change(): void {
-    this.changes += 1
-    this.#isChanged = true
-  }
-  takeTrustChange(): boolean {
-    const isChanged = this.#isChanged
-    this.#isChanged = false
-    return isChanged
-  }
-  trustFile(): TrustFile {
-    const entry = { publicKey: '', approvedAt: '2026-01-01T00:00:00Z', mutual: true, network: 0 }
-    return { trusted: Array.from({ length: this.changes }, (_, i) => ({ ...entry, nodeId: i + 1 })), pending: [] }
-  }
-}
+import { ChangedTrust } from '../changed-trust.ts'
 
 /** A disk whose writes finish when the test says so. */
 class Disk {
@@ -47,7 +28,7 @@ class Disk {
 test('a change is in the file when it is acknowledged', async (context) => {
   const folder = await mkdtemp(join(tmpdir(), 'pg-trust-'))
   context.after(() => rm(folder, { recursive: true }))
-  const book = new Book()
+  const book = new ChangedTrust()
   const keeper = new TrustKeeper(join(folder, 'trust.json'), book, silentLogger)
   book.change()
   await keeper.settled()
@@ -55,7 +36,7 @@ test('a change is in the file when it is acknowledged', async (context) => {
 })
 
 test('changes during a write wait for the next write, which they share', async () => {
-  const [book, disk] = [new Book(), new Disk()]
+  const [book, disk] = [new ChangedTrust(), new Disk()]
   const keeper = new TrustKeeper('trust.json', book, silentLogger, disk.save)
   const acknowledged: number[] = []
   const change = async (): Promise<void> => {
@@ -74,7 +55,7 @@ test('changes during a write wait for the next write, which they share', async (
 })
 
 test('a failing disk makes the change an error, and the next successful write catches up', async () => {
-  const [book, disk] = [new Book(), new Disk()]
+  const [book, disk] = [new ChangedTrust(), new Disk()]
   const keeper = new TrustKeeper('trust.json', book, silentLogger, disk.save)
   book.change()
   const failed = keeper.settled()
@@ -94,7 +75,7 @@ test('a failing disk makes the change an error, and the next successful write ca
 
 test('a failed write is retried automatically', async (context) => {
   context.mock.timers.enable({ apis: ['setTimeout'] })
-  const [book, disk] = [new Book(), new Disk()]
+  const [book, disk] = [new ChangedTrust(), new Disk()]
   const keeper = new TrustKeeper('trust.json', book, silentLogger, disk.save)
   book.change()
   keeper.keepUp()
@@ -108,7 +89,7 @@ test('a failed write is retried automatically', async (context) => {
 })
 
 test('a failed earlier write does not fail a change made after it started', async () => {
-  const [book, disk] = [new Book(), new Disk()]
+  const [book, disk] = [new ChangedTrust(), new Disk()]
   const keeper = new TrustKeeper('trust.json', book, silentLogger, disk.save)
   book.change()
   const first = keeper.settled()
@@ -125,7 +106,7 @@ test('a real folder that cannot take the file is such an error', async (context)
   const folder = await mkdtemp(join(tmpdir(), 'pg-trust-'))
   context.after(() => rm(folder, { recursive: true }))
   await mkdir(join(folder, 'trust.json', 'in the way'), { recursive: true })
-  const book = new Book()
+  const book = new ChangedTrust()
   const keeper = new TrustKeeper(join(folder, 'trust.json'), book, silentLogger)
   book.change()
   await assert.rejects(keeper.settled(), { code: 'STATE_UNWRITABLE' })

@@ -1,9 +1,12 @@
 /** Liveness, resolving, names: which nodes are online, and who may learn their endpoint or existence. */
 import assert from 'node:assert/strict'
+import crypto from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import { test } from 'node:test'
+import { toBase64 } from '../../../../src/base/bytes.ts'
 import { challenges } from '../../../../src/wire/registry-messages.ts'
 import type { Member } from './setting.ts'
-import { REFUSED, Setting, newIdentity } from './setting.ts'
+import { REFUSED, Setting, newIdentity, sign } from './setting.ts'
 
 test('three minutes of silence and the node is reaped, as its next heartbeat reports', () => {
   const setting = new Setting()
@@ -18,7 +21,7 @@ test('three minutes of silence and the node is reaped, as its next heartbeat rep
   assert.equal(setting.registry.counters.reaped, 1)
 })
 
-test('a node is restored from disk unchanged, with its last-seen', () => {
+test('a node is restored from disk unchanged, and counts as seen at the restart', () => {
   const setting = new Setting()
   const alice = setting.join({ hostname: 'alice', lan_addrs: ['10.0.0.1:4000'] })
   setting.publish(alice)
@@ -26,11 +29,15 @@ test('a node is restored from disk unchanged, with its last-seen', () => {
   setting.now += 100_000
   setting.heartbeat(alice)
   const before = setting.ask({ type: 'lookup', node_id: alice.id })
+  const records = [...setting.disk]
+  setting.now += 20_000
+  setting.heartbeat(alice)
+  assert.deepEqual([...setting.disk], records, 'a heartbeat writes nothing')
   setting.restart()
   assert.deepEqual(setting.ask({ type: 'lookup', node_id: alice.id }), before)
   assert.equal(setting.registry.skippedRecords, 0)
   setting.registry.sweep(setting.now + 170_000)
-  assert.equal(setting.registry.counters.liveNodes, 1, 'the heartbeat was stored')
+  assert.equal(setting.registry.counters.liveNodes, 1)
   setting.registry.sweep(setting.now + 190_000)
   assert.equal(setting.registry.counters.liveNodes, 0)
 })
@@ -201,9 +208,9 @@ function takeName(setting: Setting, member: Member, hostname: string): unknown {
 test('per-source limits refill over time; loopback has none', () => {
   const setting = new Setting()
   const alice = setting.join()
-  for (let i = 0; i < 50; i++) assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
+  for (let i = 0; i < 1_000; i++) assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
   assert.equal(setting.heartbeat(alice)['error'], 'rate limited: too many heartbeats from 198.51.100.1')
-  setting.now += 1_300
+  setting.now += 100
   assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
   for (let i = 0; i < 600; i++)
     assert.equal(setting.ask({ type: 'lookup', node_id: 1 }, '127.0.0.1')['type'], 'lookup_ok')
@@ -245,4 +252,53 @@ test('damaged records are skipped and counted, the rest are used', () => {
   setting.restart()
   assert.equal(setting.registry.skippedRecords, 4)
   assert.equal(setting.registry.counters.liveNodes, 1)
+})
+
+test('a repeated signature is compared with the last good one instead of verified, and only for its own request and key', (t) => {
+  const setting = new Setting()
+  const [alice, bob] = [setting.join(), setting.join()]
+  const verified = t.mock.method(crypto, 'verify')
+  syncBuiltinESMExports()
+  t.after(() => {
+    verified.mock.restore()
+    syncBuiltinESMExports()
+  })
+  for (let i = 0; i < 3; i++) assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
+  for (let i = 0; i < 3; i++) assert.deepEqual(setting.poll(alice).requests, [])
+  assert.equal(verified.mock.callCount(), 2, 'one heartbeat, one poll')
+  const heartbeat = sign(alice.identity, challenges.heartbeat(alice.id))
+  const ask = (type: string, node: Member, signature: string): unknown =>
+    setting.ask({ type, node_id: node.id, signature })['type']
+  assert.equal(ask('poll_handshakes', alice, heartbeat), 'error', 'for another request')
+  assert.equal(ask('heartbeat', bob, heartbeat), 'error', 'for another node')
+  assert.equal(
+    ask(
+      'heartbeat',
+      alice,
+      heartbeat.replace(/^./, (c) => (c === 'A' ? 'B' : 'A')),
+    ),
+    'error',
+  )
+  assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok', 'a wrong one changes nothing')
+  const next = newIdentity(99)
+  const rotated = setting.askAs(alice, challenges.rotateKey(alice.id), {
+    type: 'rotate_key',
+    node_id: alice.id,
+    new_public_key: next.publicKeyBase64,
+  })
+  assert.equal(rotated['type'], 'rotate_key_ok')
+  assert.equal(ask('heartbeat', alice, heartbeat), 'error', 'of the old key')
+  assert.equal(setting.heartbeat({ ...alice, identity: next })['type'], 'heartbeat_ok')
+})
+
+test('a node cannot rotate to a key with which everyone could sign', () => {
+  const setting = new Setting()
+  const alice = setting.join()
+  const reply = setting.askAs(alice, challenges.rotateKey(alice.id), {
+    type: 'rotate_key',
+    node_id: alice.id,
+    new_public_key: toBase64(new Uint8Array(32).fill(1, 0, 1)), // the neutral element
+  })
+  assert.match(String(reply['error']), /invalid new_public_key/)
+  assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
 })

@@ -1,6 +1,7 @@
 /** Registration: which id a key gets, which endpoint the registry reports, and who may not act for a key. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { toBase64 } from '../../../../src/base/bytes.ts'
 import type { Compat } from '../../../../src/server/registry/options.ts'
 import { challenges } from '../../../../src/wire/registry-messages.ts'
 import { newIdentity, REFUSED, Setting, sign } from './setting.ts'
@@ -118,4 +119,28 @@ test("after a rotation only the new key is valid, and another node's key cannot 
   setting.restart()
   assert.equal(setting.ask(setting.registration(next.identity))['node_id'], alice.id)
   assert.notEqual(setting.ask(setting.registration(alice.identity))['node_id'], alice.id, 'the old key is unknown now')
+})
+
+test('made-up keys from many addresses use up neither the ids nor the place of keys that sign', () => {
+  const setting = new Setting()
+  let made = 0
+  const register = (): boolean => {
+    const key = new Uint8Array(32).fill(3)
+    new DataView(key.buffer).setUint32(0, ++made)
+    const request = { type: 'register', listen_addr: '0.0.0.0:1', public_key: toBase64(key) }
+    return setting.ask(request, `10.0.${made >> 8}.${made & 255}`)['type'] === 'register_ok'
+  }
+  const flood = (): number => Array.from({ length: 3_000 }, register).filter(Boolean).length
+  assert.equal(flood(), 2_000)
+  setting.now += 1_000
+  assert.equal(flood(), 10)
+  assert.equal(setting.join().id, 2_011, 'a key that signs has its own allowance')
+})
+
+test('new keys are still admitted after the clock of the machine was set back', () => {
+  const setting = new Setting()
+  setting.join()
+  setting.now -= 3_600_000
+  assert.equal(setting.join().id, 2)
+  assert.equal(setting.join({}, false).id, 3)
 })

@@ -23,12 +23,12 @@ export class Setting {
 
   constructor(options: Partial<RegistryOptions> = {}) {
     this.#options = options
-    this.registry = new Registry(new MemoryStore(this.disk), options)
+    this.registry = new Registry(new MemoryStore(this.disk), this.now, options)
   }
 
   /** Kills the process and restarts it from disk. */
   restart(): void {
-    this.registry = new Registry(new MemoryStore(this.disk), this.#options)
+    this.registry = new Registry(new MemoryStore(this.disk), this.now, this.#options)
   }
 
   ask(request: object, sourceIp = '198.51.100.1'): Reply {

@@ -42,7 +42,7 @@ for (const [name, openIt] of [
     for (let round = 0; round < 3; round++) {
       const acknowledged = await killAfter(name, directory, round, 30)
       const store = await openIt(directory)
-      const keys = new Set(store.load().map(({ key }) => key))
+      const keys = new Set([...store.load('node/')].map(({ key }) => key))
       await store.close()
       for (const key of acknowledged) assert.ok(keys.has(key), `${key} was acknowledged and is lost`)
       assert.ok(acknowledged.length >= 30)
@@ -59,18 +59,16 @@ for (const [name, openIt] of [
 test('journal: an incomplete last line is left out, a damaged one is counted, and history is rewritten away', async () => {
   const directory = await newDirectory()
   const file = join(directory, 'journal')
-  await writeFile(file, '["a",{"n":1}]\nnonsense\n["b",{"n":2}]\n["b"]\n["c",{"n":')
+  await writeFile(file, '["a/1",{"n":1}]\nnonsense\n["a/2",{"n":2}]\n["a/2"]\n["a/3",{"n":')
   const store = await openJournalStore(directory)
-  assert.deepEqual(store.load(), [
-    { key: 'a', value: { n: 1 } },
-    { key: 'damaged/0', value: undefined },
-  ])
-  for (let n = 0; n < 12_000; n++) store.put('a', { n })
+  assert.deepEqual([...store.load('a/')], [{ key: 'a/1', value: { n: 1 } }])
+  assert.deepEqual([...store.load('damaged/')], [{ key: 'damaged/0', value: undefined }])
+  for (let n = 0; n < 12_000; n++) store.put('a/1', { n })
   await store.flushed()
-  assert.equal(await readFile(file, 'utf8'), '["a",{"n":11999}]\n')
+  assert.equal(await readFile(file, 'utf8'), '["a/1",{"n":11999}]\n')
   store.put('d', { n: 4 })
   await store.close()
-  assert.equal(await readFile(file, 'utf8'), '["a",{"n":11999}]\n["d",{"n":4}]\n')
+  assert.equal(await readFile(file, 'utf8'), '["a/1",{"n":11999}]\n["d",{"n":4}]\n')
 })
 
 test('journal: a failed write is never acknowledged, nor is anything after it', async () => {
@@ -94,10 +92,10 @@ test('a folder keeps its kind of store', async () => {
     [journal, openJournalStore],
   ] as const) {
     const store = await openIt(directory)
-    store.put('kept', { by: directory })
+    store.put('kept/1', { by: directory })
     await store.close()
     const again = await openStore(directory)
-    assert.deepEqual(again.load(), [{ key: 'kept', value: { by: directory } }])
+    assert.deepEqual([...again.load('kept/')], [{ key: 'kept/1', value: { by: directory } }])
     await again.close()
   }
 })
