@@ -64,8 +64,10 @@ export async function serve(
     if (out.json || isNews(event)) out.event(event, eventLine(event))
   }
   let control: AdminControl | undefined
+  const observing = world.modules.observe() // now, not at a later reload: by then an upgrade may have replaced the files
+  observing.catch(() => {}) // reported where it is needed
   const openObserver = async (listen: string): Promise<{ local: string; stop(): void }> => {
-    const { startObserve } = await world.modules.observe()
+    const { startObserve } = await observing
     const { address, stop: close } = await startObserve({ listen, control: () => control, log })
     return { local: address, stop: () => void close() }
   }
