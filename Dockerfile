@@ -28,7 +28,8 @@ COPY config /opt/pilotgate/config
 # The program belongs to root and is not writable by the user that runs it; only the state is.
 RUN ln -s /opt/pilotgate/dist/cli/main.js /usr/local/bin/pilotgate \
  && install -d -o node -g node -m 0700 /var/lib/pilotgate
-USER node
+# By number: Kubernetes cannot tell that a name is not root (runAsNonRoot). It is `node` in the base image.
+USER 1000:1000
 WORKDIR /var/lib/pilotgate
 # The identity lives here: without a volume every new container is a new node.
 VOLUME /var/lib/pilotgate

@@ -14,6 +14,7 @@ import {
   checkErrorDocs,
   checkIndex,
   checkLayers,
+  checkLazy,
   checkPackages,
   checkPurity,
   checkReadmes,
@@ -42,6 +43,7 @@ test('the core reads no clock, draws no randomness, holds no timer and waits for
 test('calls that throw in callbacks are made where they are guarded', () => passes(checkThrowing))
 test('no file imports itself through others', () => passes(checkCycles))
 test('only src/index.ts re-exports, and nothing imports it', () => passes(checkIndex))
+test('a command loads no package before it runs, except the parser of the command line', () => passes(checkLazy))
 test('no file is longer than 500 lines and no function longer than 60', () => {
   assert.deepEqual(checkSizes(tree, KNOWN_SIZES), [])
 })
@@ -166,6 +168,18 @@ test('a cycle is seen, and printed as a path', () => {
     ),
     [],
   )
+})
+
+test('a package loaded by every command is found, however far away', () => {
+  const far = new Map([
+    ['src/cli/program.ts', "import { addUp } from './commands/up.ts'\nimport { Command } from 'commander'"],
+    ['src/cli/commands/up.ts', "import type { Schema } from 'zod'\nimport { a } from '../serve.ts'"],
+    ['src/cli/serve.ts', "import { b, type C } from '../config/load.ts'"],
+    ['src/config/load.ts', "import { parse } from 'yaml'\nconst { z } = await import('zod')"],
+  ])
+  assert.deepEqual(checkLazy(far), [
+    'src/cli/program.ts → src/cli/commands/up.ts → src/cli/serve.ts → src/config/load.ts → yaml',
+  ])
 })
 
 test('a barrel and an import of the public index are found', () => {

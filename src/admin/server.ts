@@ -4,12 +4,13 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { lstat, mkdir, unlink } from 'node:fs/promises'
+import { lstat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import { MAX_SOCKET_PATH_BYTES } from '../gateway/model/listen.ts'
 import type { AdminControl } from '../gateway/control.ts'
+import { makeFolder } from '../runtime/files/folder.ts'
 import { MAX_BODY_BYTES, answer, failure, type AdminResponse } from './routes.ts'
 
 export interface AdminOptions {
@@ -94,7 +95,7 @@ function send(response: ServerResponse, { status, body, allow }: AdminResponse, 
  */
 export async function makeRoom(socketPath: string): Promise<void> {
   try {
-    await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 })
+    await makeFolder(dirname(socketPath))
   } catch (error) {
     throw unusable(socketPath, error)
   }

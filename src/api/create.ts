@@ -1,18 +1,19 @@
 /** Nodes and gateways for programs: the command line's options and defaults, with fewer required. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PilotError } from '../base/errors.ts'
 import { readEnvironment } from '../config/env.ts'
 import { loadConfig } from '../config/load.ts'
+import type { Flags } from '../config/flags.ts'
 import { resolveOptions } from '../config/options.ts'
-import type { Flags } from '../config/options.ts'
 import { startGateway } from '../gateway/gateway.ts'
 import type { Gateway } from '../gateway/control.ts'
 import type { GatewayEvent } from '../gateway/model/events.ts'
 import { silentLogger } from '../runtime/log.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
+import { packageVersion } from '../runtime/files/package-file.ts'
 import { OverlayNode } from '../runtime/node/node.ts'
 import type { OverlayNodeOptions } from '../runtime/node/options.ts'
 import { serveEcho } from '../services/echo.ts'
@@ -23,9 +24,13 @@ import { serveHandshakes } from '../services/handshake.ts'
  * that each node is new and saves nothing.
  */
 export interface NodeOptions extends Partial<OverlayNodeOptions> {
-  readonly registry: string // host:port or tls://host:port
-  readonly beacon: string // host:port
-  readonly log?: Logger // absent: silent
+  /** Registry to join, `host:port` (TCP), or `tls://host:port` to verify its certificate as a browser does. */
+  readonly registry: string
+  /** Beacon, `host:port` (UDP): it reports our public address, helps with hole punching, and relays. */
+  readonly beacon: string
+  /** Where the node logs: `createLogger('info')`, or your own. Absent: silent. */
+  readonly log?: Logger
+  /** Called for everything that happens to the node: trust, paths, loss of the registry. It must not throw. */
   readonly onEvent?: (event: OverlayEvent) => void
 }
 
@@ -67,7 +72,9 @@ export interface CreateGatewayOptions extends Flags {
   readonly config?: string
   /** A new identity in a temporary folder that is removed with the gateway. For tests; not together with `stateDir`. */
   readonly ephemeral?: boolean
-  readonly log?: Logger // absent: silent
+  /** Where the gateway logs: `createLogger('info')`, or your own. Absent: silent. */
+  readonly log?: Logger
+  /** Called with the events that `pilotgate up --json` prints. It must not throw. */
   readonly onEvent?: (event: GatewayEvent) => void
 }
 
@@ -97,7 +104,7 @@ export async function createGateway({
       flags: { ...flags, ...(folder !== undefined && { stateDir: folder }) },
       file,
     })
-    return withTidying(await startGateway(options, { log, version: await ownVersion(), onEvent }), tidy)
+    return withTidying(await startGateway(options, { log, version: packageVersion(), onEvent }), tidy)
   } catch (error) {
     await tidy()
     throw error
@@ -112,13 +119,6 @@ function withTidying(gateway: Gateway, tidy: () => Promise<void>): Gateway {
     await tidy()
   }
   return gateway
-}
-
-async function ownVersion(): Promise<string> {
-  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return version
 }
 
 /** As long as a gateway waits at startup. */

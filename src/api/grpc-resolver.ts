@@ -13,9 +13,13 @@ import { resetSocket, splice } from '../gateway/service/splice.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { overlayTargetOf } from './pilot-host.ts'
 
-/** The part of the package that we use. */
+/** The part of the package that we use. Our types do not import the package: only its users have it. */
 export interface GrpcResolving {
-  readonly experimental: Pick<typeof Grpc.experimental, 'registerResolver' | 'statusOrFromValue' | 'statusOrFromError'>
+  readonly experimental: {
+    registerResolver(scheme: string, resolver: never): void
+    statusOrFromValue(value: never): object
+    statusOrFromError(error: never): object
+  }
 }
 
 export interface PilotResolver {
@@ -36,11 +40,12 @@ export function registerPilotResolver(
   { scheme = 'pilot' }: { readonly scheme?: string } = {},
 ): PilotResolver {
   const bridges = new Bridges(node)
-  grpc.experimental.registerResolver(
+  const { experimental } = grpc as typeof Grpc
+  experimental.registerResolver(
     scheme,
     class extends TargetResolver {
       constructor(target: Grpc.experimental.GrpcUri, listener: Grpc.experimental.ResolverListener) {
-        super(grpc.experimental, bridges, target, listener)
+        super(experimental, bridges, target, listener)
       }
 
       static getDefaultAuthority({ path }: Grpc.experimental.GrpcUri): string {
@@ -53,14 +58,14 @@ export function registerPilotResolver(
 
 /** One per channel and period of use, created by grpc, which queries it again after every failure to connect. */
 class TargetResolver implements Grpc.experimental.Resolver {
-  readonly #grpc: GrpcResolving['experimental']
+  readonly #grpc: typeof Grpc.experimental
   readonly #bridges: Bridges
   readonly #authority: string
   readonly #listener: Grpc.experimental.ResolverListener
   #wanted = false
 
   constructor(
-    grpc: GrpcResolving['experimental'],
+    grpc: typeof Grpc.experimental,
     bridges: Bridges,
     { path }: Grpc.experimental.GrpcUri,
     listener: Grpc.experimental.ResolverListener,

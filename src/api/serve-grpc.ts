@@ -3,6 +3,7 @@
  * interceptor puts the caller into the metadata for the handlers. Above: the user, who passes in the package, so that
  * there is only one copy and others need not load it.
  */
+import type { Duplex } from 'node:stream'
 import type * as Grpc from '@grpc/grpc-js'
 import type { NodeId } from '../base/types.ts'
 import type { Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
@@ -20,7 +21,7 @@ import type { ServeOptions } from './serve.ts'
 export async function serveGrpc(
   node: Pick<Overlay, 'listen' | 'hostnameOf'>,
   port: number,
-  server: Grpc.Server,
+  server: GrpcServer,
   grpc: GrpcServing,
   options: ServeOptions = {},
 ): Promise<Listener> {
@@ -29,8 +30,8 @@ export async function serveGrpc(
     const { peer } = stream
     const entry = callers.get(peer) ?? {
       open: 0,
-      injector: server.createConnectionInjector(
-        credentialsFor(grpc, callerAt(peer, stream.peerName), node.hostnameOf(peer)),
+      injector: (server as Grpc.Server).createConnectionInjector(
+        credentialsFor(grpc as typeof Grpc, callerAt(peer, stream.peerName), node.hostnameOf(peer)),
       ),
     }
     callers.set(peer, entry)
@@ -46,12 +47,18 @@ export async function serveGrpc(
   return await serveStreams(node, port, options, inject)
 }
 
+/** The part of `grpc.Server` that we use. Our types do not import the package: only its users have it. */
+export interface GrpcServer {
+  createConnectionInjector(credentials: never): { injectConnection(connection: Duplex): void; destroy(): void }
+}
+
 /** The part of the package that we use. */
-export type GrpcServing = Pick<
-  typeof Grpc,
-  'ServerCredentials' | 'ServerInterceptingCall' | 'ResponderBuilder' | 'ServerListenerBuilder'
-> & {
-  readonly experimental: Pick<typeof Grpc.experimental, 'createServerCredentialsWithInterceptors'>
+export interface GrpcServing {
+  readonly ServerCredentials: { createInsecure(): object }
+  readonly ServerInterceptingCall: abstract new (...args: never) => object
+  readonly ResponderBuilder: abstract new () => object
+  readonly ServerListenerBuilder: abstract new () => object
+  readonly experimental: { createServerCredentialsWithInterceptors(credentials: never, interceptors: never): object }
 }
 
 interface Injecting {
@@ -60,7 +67,7 @@ interface Injecting {
 }
 
 /** The tunnel encrypts and authenticates; gRPC's own security would add nothing. */
-function credentialsFor(grpc: GrpcServing, caller: Caller, hostname: string | undefined): Grpc.ServerCredentials {
+function credentialsFor(grpc: typeof Grpc, caller: Caller, hostname: string | undefined): Grpc.ServerCredentials {
   const tell = (metadata: Grpc.Metadata): void => {
     for (const key of Object.keys(metadata.getMap())) if (key.startsWith('pilot-')) metadata.remove(key)
     metadata.set('pilot-node', String(caller.nodeId))

@@ -83,6 +83,21 @@ export const ERRORS = {
     http: 504,
     hint: 'Check the --registry address, and that the rendezvous is running. The gateway keeps retrying.',
   },
+  REGISTRY_UNTRUSTED: {
+    exit: 4,
+    http: 502,
+    hint: 'Name the registry as its certificate does, give Node its authority with NODE_EXTRA_CA_CERTS, or pin the certificate with --registry-fingerprint.',
+  },
+  REGISTRY_PIN_MISMATCH: {
+    exit: 4,
+    http: 502,
+    hint: 'Ask the operator of the rendezvous for its fingerprint, not over this connection. Unless the certificate was replaced, someone is in between.',
+  },
+  REGISTRY_TLS_MISMATCH: {
+    exit: 5,
+    http: 502,
+    hint: 'With TLS: --registry tls://HOST:PORT or --registry-fingerprint. Without: leave both out. Is it the port of a registry at all?',
+  },
   DAEMON_UNREACHABLE: {
     exit: 5,
     http: 504,

@@ -6,6 +6,7 @@ import { styleText } from 'node:util'
 import { printableText, wrap } from '../base/printable.ts'
 import type { PilotError } from '../base/errors.ts'
 import type { LogFormat, LogLevel } from '../runtime/log.ts'
+import { table } from './text.ts'
 import type { World } from './world.ts'
 
 /** Options of every command, before or after its name. */
@@ -20,10 +21,13 @@ export interface CommonOptions {
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
-  readonly #world: Pick<World, 'out' | 'err' | 'terminal' | 'logTerminal' | 'colors'>
+  readonly #world: Pick<World, 'out' | 'err' | 'terminal' | 'logTerminal' | 'colors' | 'columns'>
   readonly #options: CommonOptions
 
-  constructor(world: Pick<World, 'out' | 'err' | 'terminal' | 'logTerminal' | 'colors'>, options: CommonOptions) {
+  constructor(
+    world: Pick<World, 'out' | 'err' | 'terminal' | 'logTerminal' | 'colors' | 'columns'>,
+    options: CommonOptions,
+  ) {
     this.#world = world
     this.#options = options
     this.json = options.json === true
@@ -40,6 +44,11 @@ export class Output {
   event(event: object, line: string): void {
     if (this.json) this.#world.out(`${JSON.stringify({ v: 1, ...event })}\n`)
     else if (!this.quiet) this.#print([line])
+  }
+
+  /** Rows for people, in a form that fits into the terminal. */
+  table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+    return table(head, rows, (text) => this.bold(text), this.#world.columns)
   }
 
   /** Only for people, and only without --quiet. */

@@ -1,6 +1,6 @@
 /** The list of commands, their common options, and error reporting. */
 import { Command, CommanderError, Option } from 'commander'
-import { PilotError, asPilotError } from '../base/errors.ts'
+import { ERRORS, PilotError, asPilotError } from '../base/errors.ts'
 import type { Cli } from './cli.ts'
 import { addBench } from './commands/bench.ts'
 import { addChange } from './commands/change.ts'
@@ -26,17 +26,23 @@ import type { World } from './world.ts'
 
 /** @returns The exit code; never rejects. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
+  if (argv.length === 0) return await runCli(['--help'], world) // someone who looks around has made no mistake
   const help: string[] = [] // what commander would write to stderr; shown only if a command is missing
   const outcome = { exitCode: 0 }
   const { own, rest } = split(argv)
   const program = createProgram(world, outcome, (text) => void help.push(text), rest)
   try {
+    checkHelpTopic(program, own)
     await program.parseAsync([...own], { from: 'user' })
     return outcome.exitCode
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
     if (error instanceof CommanderError && error.code === 'commander.help' && !wantsJson(argv)) world.err(help.join(''))
-    return tellError(error instanceof CommanderError ? usageError(error) : error, argv, world)
+    return tellError(
+      withCommand(error instanceof CommanderError ? usageError(error, argv) : error, program, argv),
+      argv,
+      world,
+    )
   }
 }
 
@@ -106,7 +112,31 @@ function wantsJson(argv: readonly string[]): boolean {
   return (end < 0 ? argv : argv.slice(0, end)).includes('--json')
 }
 
-function usageError(error: CommanderError): PilotError {
+/** Commander prints the whole help for `help NONSENSE`. @throws PilotError USAGE. */
+function checkHelpTopic(program: Command, argv: readonly string[]): void {
+  const [first, topic] = argv.filter((word) => !word.startsWith('-'))
+  if (first !== 'help' || topic === undefined || commandAt(program, [topic]) !== program) return
+  throw new PilotError('USAGE', `no such command: ${topic}`, {}, undefined, commandHint(topic, []))
+}
+
+/** The general hint names the command whose usage it is about. */
+function withCommand(error: unknown, program: Command, argv: readonly string[]): unknown {
+  if (!(error instanceof PilotError) || error.code !== 'USAGE' || error.hint !== ERRORS.USAGE.hint) return error
+  const command = commandAt(program, argv)
+  const names: string[] = []
+  for (let at: Command | null = command; at !== null; at = at.parent) names.unshift(at.name())
+  const hint = `\`${names.join(' ')} --help\` shows its usage.`
+  return new PilotError('USAGE', error.message, error.details, error.cause, hint)
+}
+
+/** The command that these words lead to, as far as they do. */
+function commandAt(program: Command, argv: readonly string[]): Command {
+  let at = program
+  for (const word of argv) at = at.commands.find((child) => child.name() === word) ?? at
+  return at
+}
+
+function usageError(error: CommanderError, argv: readonly string[]): PilotError {
   if (error.code === 'commander.help') return new PilotError('USAGE', 'a command is missing')
   const message = error.message.replace(/^error: /, '').replace(/\n+/g, ' ')
   const [, what] = /'([^']*)'/.exec(message) ?? []
@@ -114,9 +144,9 @@ function usageError(error: CommanderError): PilotError {
     what === undefined
       ? undefined
       : error.code === 'commander.unknownCommand'
-        ? commandHint(what)
+        ? commandHint(what, argv.slice(argv.indexOf(what) + 1))
         : error.code === 'commander.unknownOption'
-          ? optionHint(what)
+          ? optionHint(what, argv.slice(argv.indexOf(what) + 1))
           : undefined
   return new PilotError('USAGE', message, {}, undefined, hint)
 }
@@ -144,7 +174,7 @@ const COMMANDS: readonly ((cli: Cli) => void)[] = [
 
 const HELP_END = `
 Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 no gateway running, 4 not trusted or denied,
-            5 peer unreachable, 6 conflict (port in use, name taken), 124 timed out.
+            5 peer unreachable, or not found, 6 conflict (port in use, name taken), 124 timed out.
 
 Example:
   $ pilotgate demo                                        everything on one machine, to try it

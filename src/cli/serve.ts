@@ -2,14 +2,15 @@
  * A gateway in the foreground, for `up`, and for `map`, `expose`, `share` and `join` if none is running: starts it,
  * opens the admin socket, reports events, reloads its file, and stops it gracefully.
  */
-import { adminControl, LiveConfig } from '../config/live.ts'
-import { canBeFollowed, loadConfig } from '../config/load.ts'
-import { resolveOptions, unknownVariables } from '../config/options.ts'
-import type { Flags, Sources } from '../config/options.ts'
+import type { Flags } from '../config/flags.ts'
+import type { Sources } from '../config/sources.ts'
+import type { LiveConfig } from '../config/live.ts'
+import { idleVariables } from '../config/variables.ts'
 import { FileWatch } from '../config/watch.ts'
 import type { AdminControl } from '../gateway/control.ts'
 import type { GatewayEvent } from '../gateway/model/events.ts'
 import { tellerFor, type Teller } from './teller.ts'
+import type { GatewayOptions } from '../gateway/model/options.ts'
 import type { Output } from './output.ts'
 import { stopRequests } from './stop.ts'
 import type { Logger } from '../base/logger.ts'
@@ -26,8 +27,15 @@ export async function readSources(
 ): Promise<Sources & { readonly path: string | undefined }> {
   const path = flags.config ?? world.env['PILOTGATE_CONFIG']
   if (path === undefined || path === '') return { flags, env: world.env, path: undefined }
+  const { canBeFollowed, loadConfig } = await import('../config/load.ts')
   const followed = await canBeFollowed(path)
   return { flags, env: world.env, file: await loadConfig(path), path: followed ? path : undefined }
+}
+
+/** What they amount to. @throws PilotError USAGE, CONFIG_INVALID, CONFLICT. */
+export async function readOptions(flags: UpOptions, world: World): Promise<GatewayOptions> {
+  const { resolveOptions } = await import('../config/options.ts')
+  return resolveOptions(await readSources(flags, world))
 }
 
 /**
@@ -42,20 +50,24 @@ export async function serve(
   onReady?: (control: AdminControl) => Promise<void>,
   waiting?: string,
 ): Promise<number> {
+  const { resolveOptions } = await import('../config/options.ts')
+  const { LiveConfig } = await import('../config/live.ts')
   const sources = await readSources(flags, world)
   const options = resolveOptions(sources)
   const stops = stopRequests(world) // from here on a signal stops things properly, even during the start
-  const log = (await world.modules.log()).createLogger(out.logLevel('info'), out.logFormat)
-  for (const name of unknownVariables(world.env))
-    log.warn({ variable: name }, 'unknown variable ignored; is it misspelt?')
+  const { createLogger } = await world.modules.log()
+  const log = createLogger(out.logLevel('info'), out.logFormat)
+  for (const idle of idleVariables(world.env, 'up')) log.warn(idle, 'this variable changes nothing here')
   const { makeRoom, startAdmin } = await world.modules.admin()
   await makeRoom(options.adminSocket)
   const { startGateway } = await world.modules.gateway()
   const teller = tellerFor(out, world, sources.path !== undefined, waiting)
   const onEvent = (event: GatewayEvent): void => teller.tell(event)
   let control: AdminControl | undefined
+  const observing = world.modules.observe() // now, not at a later reload: by then an upgrade may have replaced the files
+  observing.catch(() => {}) // reported where it is needed
   const openObserver = async (listen: string): Promise<{ local: string; stop(): void }> => {
-    const { startObserve } = await world.modules.observe()
+    const { startObserve } = await observing
     const { address, stop: close } = await startObserve({ listen, control: () => control, log })
     return { local: address, stop: () => void close() }
   }
@@ -73,18 +85,8 @@ export async function serve(
     const show = (shown: AdminControl): void => {
       control = shown
     }
-    await attend(gateway, {
-      out,
-      world,
-      log,
-      stops,
-      live,
-      show,
-      teller,
-      onReady,
-      startAdmin,
-      socketPath: options.adminSocket,
-    })
+    const socketPath = options.adminSocket
+    await attend(gateway, { out, world, log, stops, live, show, teller, onReady, startAdmin, socketPath })
   } catch (error) {
     await gateway.stop(0)
     throw error
@@ -116,6 +118,7 @@ async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
   const asked = new Promise<string>((resolve) => {
     down = resolve
   })
+  const { adminControl } = await import('../config/live.ts')
   const live = about.live(() => down('down'))
   const control = adminControl(gateway, live)
   about.show(control)

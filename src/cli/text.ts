@@ -1,15 +1,23 @@
 /** Records as text: tables, sizes, times. Pure. */
 
-/** Columns as wide as their widest cell; numeric columns are right-aligned. */
+/**
+ * Columns as wide as their widest cell; numeric columns are right-aligned.
+ * @param columns width of the terminal: a table that is wider becomes a block of lines for each row.
+ */
 export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   heading: (text: string) => string,
+  columns?: number,
 ): string[] {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
   const isNumber = head.map(
-    (_, column) => rows.length > 0 && rows.every((row) => /^[\d.,]+( [a-zA-Z%]+)?$|^-?$/.test(row[column]!)),
+    (_, column) =>
+      rows.some((row) => /\d/.test(row[column]!)) &&
+      rows.every((row) => /^[\d.,]+( [a-zA-Z%]+)?$|^-?$/.test(row[column]!)),
   )
+  const width = widths.reduce((sum, one) => sum + one + 2, -2)
+  if (columns !== undefined && width > columns) return blocks(head, rows, heading)
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, column) =>
@@ -18,6 +26,22 @@ export function table(
       .join('  ')
       .trimEnd()
   return [heading(line(head)), ...rows.map(line)]
+}
+
+/** Each row as lines of name and value, without the values that say nothing; an empty line in between. */
+function blocks(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  heading: (text: string) => string,
+): string[] {
+  const names = head.map((name) => name.trim())
+  const width = Math.max(...names.map((name) => name.length))
+  return rows.flatMap((row, index) => [
+    ...(index === 0 ? [] : ['']),
+    ...names.flatMap((name, column) =>
+      /^-?$/.test(row[column]!) ? [] : [`${heading(name.padEnd(width))}  ${row[column]!.trim()}`],
+    ),
+  ])
 }
 
 /** Decimal units, as disks and networks count. */

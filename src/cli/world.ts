@@ -1,5 +1,5 @@
 /** Everything outside the program that a command may touch, as one argument, so that tests can pass in their own. */
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { Logger } from '../base/logger.ts'
@@ -10,6 +10,8 @@ import type { DoctorRecord } from '../gateway/model/records.ts'
 import type { GatewayDeps } from '../gateway/gateway.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
+import { packageVersion } from '../runtime/files/package-file.ts'
+import type { RegistryTarget } from '../runtime/net/endpoints.ts'
 import type { LogFormat, LogLevel } from '../runtime/log.ts'
 import type { FaultLine } from './faults.ts'
 
@@ -21,6 +23,7 @@ export interface RunningRendezvous {
   readonly beacon: string
   readonly http?: string | undefined
   readonly fingerprint?: string
+  reloadCertificate(): Promise<{ readonly fingerprint: string; readonly changed: boolean }>
   stop(): Promise<void>
 }
 
@@ -33,6 +36,9 @@ export interface Modules {
   }>
   rendezvous(): Promise<{
     readonly startRendezvous: (options: RendezvousStart) => Promise<RunningRendezvous>
+  }>
+  registry(): Promise<{
+    readonly askRegistry: (target: RegistryTarget, request: object) => Promise<object>
   }>
   admin(): Promise<{
     readonly makeRoom: (socketPath: string) => Promise<void>
@@ -89,17 +95,10 @@ export interface World {
 
 export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => void): World {
   return {
-    version: readVersion(),
+    version: packageVersion(),
     env: readEnvironment(),
     cwd: process.cwd(),
-    modules: {
-      gateway: () => import('../gateway/gateway.ts'),
-      rendezvous: () => import('../server/rendezvous.ts'),
-      admin: () => import('../admin/server.ts'),
-      checkUp: () => import('../gateway/diagnose/doctor-offline.ts'),
-      observe: () => import('../observe/server.ts'),
-      log: () => import('../runtime/log.ts'),
-    },
+    modules: MODULES,
     terminal: process.stdout.isTTY,
     logTerminal: process.stderr.isTTY,
     get columns() {
@@ -180,6 +179,16 @@ async function kindOf(path: string): Promise<'folder' | 'file' | 'socket' | unde
   return stats.isDirectory() ? 'folder' : stats.isSocket() ? 'socket' : 'file'
 }
 
+const MODULES: Modules = {
+  gateway: () => import('../gateway/gateway.ts'),
+  rendezvous: () => import('../server/rendezvous.ts'),
+  registry: () => import('../runtime/net/ask-registry.ts'),
+  admin: () => import('../admin/server.ts'),
+  checkUp: () => import('../gateway/diagnose/doctor-offline.ts'),
+  observe: () => import('../observe/server.ts'),
+  log: () => import('../runtime/log.ts'),
+}
+
 async function readLine(): Promise<string> {
   let text = ''
   process.stdin.setEncoding('utf8')
@@ -192,14 +201,6 @@ async function readLine(): Promise<string> {
 
 /** A ticket has at most about 1,000 characters. */
 const MAX_LINE_CHARS = 8_192
-
-/** src/cli and dist/cli are equally far from package.json. */
-function readVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return version
-}
 
 /** We had a terminal and it has hung up: it can no longer be opened. */
 function terminalGone(): boolean {

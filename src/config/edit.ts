@@ -1,6 +1,7 @@
 /** Single edits of a configuration file's text: everything else, especially comments, is preserved. */
-import { isMap, isSeq, parseDocument } from 'yaml'
-import type { Document, Pair, YAMLSeq } from 'yaml'
+import { isDeepStrictEqual } from 'node:util'
+import { isMap, isSeq, parseDocument, stringify } from 'yaml'
+import type { Document, Node, Pair, YAMLSeq } from 'yaml'
 import { PilotError } from '../base/errors.ts'
 import { formatDuration } from '../gateway/model/duration.ts'
 import type { ExposeSpec } from '../gateway/model/expose-spec.ts'
@@ -90,15 +91,18 @@ export function without(text: string, section: 'map' | 'expose', name: string): 
       `"${name}" is part of an entry with several ports; edit that entry in the file by hand`,
       { name },
     )
+  const cut = entries.length === 1 ? undefined : withoutLines(text, list.items[at] as Node)
   if (entries.length === 1) doc.delete(section)
   else list.delete(at)
-  return print(doc)
+  return closest(cut, doc)
 }
 
 function added(text: string, section: 'map' | 'expose', entry: object): string {
   const doc = parseDocument(text)
   const node = doc.createNode(entry, { flow: true })
   const list = doc.get(section)
+  const line = `- ${stringify(node, { lineWidth: 0 }).trimEnd()}`
+  const inserted = isSeq(list) ? withLine(text, list, line) : withSection(text, doc, section, line)
   if (isSeq(list)) list.add(node)
   else {
     const fresh = doc.createNode([]) as YAMLSeq
@@ -109,9 +113,50 @@ function added(text: string, section: 'map' | 'expose', entry: object): string {
     const pair = doc.contents.items.at(-1) as Pair<{ spaceBefore?: boolean }>
     if (typeof pair.key === 'object') pair.key.spaceBefore = true
   }
-  return print(doc)
+  return closest(inserted, doc)
 }
 
-function print(doc: Document): string {
+/** The author's text with only these lines changed, if that means the same as the changed document. */
+function closest(lines: string | undefined, doc: Document): string {
+  if (lines !== undefined) {
+    const read = parseDocument(lines)
+    if (read.errors.length === 0 && isDeepStrictEqual(read.toJS(), doc.toJS())) return lines
+  }
   return doc.toString({ lineWidth: 0 }) // do not fold long lines of the author
+}
+
+/** After the last item of a list in block style, indented like it. */
+function withLine(text: string, list: YAMLSeq, line: string): string | undefined {
+  const last = list.items.at(-1) as Node | undefined
+  if (list.flow === true || !last?.range) return undefined
+  const [start, end] = [dashBefore(text, last.range[0]), lineEnd(text, last.range[1])]
+  if (start === undefined) return undefined
+  const indent = text.slice(text.lastIndexOf('\n', start) + 1, start)
+  return `${text.slice(0, end)}${text.slice(0, end).endsWith('\n') ? '' : '\n'}${indent}${line}\n${text.slice(end)}`
+}
+
+/** At the end of the file, unless the section is there without entries. */
+function withSection(text: string, doc: Document, section: string, line: string): string | undefined {
+  if (doc.has(section)) return undefined
+  return `${text.trimEnd()}\n\n${section}:\n  ${line}\n`
+}
+
+function withoutLines(text: string, { range }: Node): string | undefined {
+  const dash = range ? dashBefore(text, range[0]) : undefined
+  if (dash === undefined) return undefined
+  const start = text.lastIndexOf('\n', dash) + 1
+  return text.slice(0, start) + text.slice(lineEnd(text, range![1]))
+}
+
+/** The `-` of a block item whose value starts at `at`; undefined if something else is in front of it. */
+function dashBefore(text: string, at: number): number | undefined {
+  const [, spaces] = /-([ \t]+)$/.exec(text.slice(0, at)) ?? []
+  const dash = spaces === undefined ? -1 : at - spaces.length - 1
+  return dash >= 0 && text.slice(text.lastIndexOf('\n', dash) + 1, dash).trim() === '' ? dash : undefined
+}
+
+/** Behind the end of the line that `at` is on; the end of a value may be at the start of the next line. */
+function lineEnd(text: string, at: number): number {
+  const newline = text.indexOf('\n', text[at - 1] === '\n' ? at - 1 : at)
+  return newline < 0 ? text.length : newline + 1
 }

@@ -29,10 +29,7 @@ export function explainSyntax(error: YAMLError, lines: LineCounter): Problem {
 
 /** One problem, or one for each unknown key. */
 export function explainIssue(issue: z.core.$ZodIssue, doc: Document, lines: LineCounter): Problem[] {
-  const place = (path: Path, at: number): Omit<Problem, 'message'> => {
-    const { line, col } = lines.linePos(at)
-    return { line, column: col, path: formatPath(path) }
-  }
+  const place = (path: Path, at: number): Omit<Problem, 'message'> => placeAt(path, at, lines)
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const path = [...issue.path, key]
@@ -49,6 +46,16 @@ export function explainIssue(issue: z.core.$ZodIssue, doc: Document, lines: Line
   return [{ ...at, message: `expected ${expected}, found ${describe(node.toJS(doc))}${hintFor(issue, node)}` }]
 }
 
+/** Where the value at `path` begins. */
+export function positionOf(path: Path, doc: Document, lines: LineCounter): Omit<Problem, 'message'> {
+  return placeAt(path, offsetOf(doc, path, 'value'), lines)
+}
+
+function placeAt(path: Path, at: number, lines: LineCounter): Omit<Problem, 'message'> {
+  const { line, col } = lines.linePos(at)
+  return { line, column: col, path: formatPath(path) }
+}
+
 function explainUnknown(key: string, known: readonly string[]): string {
   const near = known.find(
     (candidate) =>
@@ -62,14 +69,25 @@ function hintFor(issue: z.core.$ZodIssue, node: Node): string {
   if (!isScalar(node)) return ''
   if (issue.code === 'invalid_format' && typeof node.value === 'string' && /^\d+$/.test(node.value))
     return ' (write it without quotes)' // a port, which may be a string such as "53/udp"
-  if (issue.code !== 'invalid_type') return ''
   const { value, source } = node as Scalar & { source?: string }
+  const written = source ?? String(value)
+  if (issue.code === 'invalid_union' && typeof value === 'number' && /hostname/.test(issue.message))
+    return ` (write it in quotes: "${written}")`
+  if (issue.code !== 'invalid_type') return ''
+  if (issue.expected === 'array' && typeof value === 'string') return ` (write it in brackets: [${written}])`
   if (issue.expected === 'string' && (typeof value === 'number' || typeof value === 'boolean'))
-    return ` (write it in quotes: "${source ?? String(value)}")`
+    return ` (write ${quotedForm(issue.message, written)})`
   if (issue.expected === 'boolean' && typeof value === 'string' && /^(yes|no|on|off|true|false)$/i.test(value))
     return ' (write true or false, without quotes)'
   if (typeof value === 'string' && /^\d+$/.test(value)) return ' (write it without quotes)'
   return ''
+}
+
+/** Of a number where a string is expected: quotes alone do not make a duration or an address of it. */
+function quotedForm(expected: string, written: string): string {
+  if (expected.startsWith('a duration')) return `it with its unit: "${written}s"`
+  if (expected.startsWith('an IP address and port')) return `it with its address: "127.0.0.1:${written}"`
+  return `it in quotes: "${written}"`
 }
 
 function describe(value: unknown): string {

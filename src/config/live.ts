@@ -12,7 +12,7 @@ import { withExposure, withMapping, without } from './edit.ts'
 import { parseConfig, writeConfig } from './load.ts'
 import type { LoadedConfig } from './load.ts'
 import { checkServices, exposesOf, mapsOf, resolveOptions, withOwnNames } from './options.ts'
-import type { Sources } from './options.ts'
+import type { Sources } from './sources.ts'
 import { settingsOf } from './origins.ts'
 import { isLabel } from './schema.ts'
 import type {

@@ -33,6 +33,7 @@ export async function loadConfig(file: string): Promise<LoadedConfig> {
       `${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
       { file },
       error,
+      'Check its path and permissions; `pilotgate config init FILE` writes one to start from.',
     )
   }
   return { config: parseConfig(text, file), folder: dirname(resolve(file)), text, file }

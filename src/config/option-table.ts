@@ -103,6 +103,24 @@ export const OPTIONS = {
     key: 'admin.socket',
     text: 'Unix socket through which the other commands reach the gateway; default: admin.sock in the state folder',
   },
+  http: {
+    flag: '--http <ip:port>',
+    variable: 'HTTP',
+    key: 'http.listen',
+    text: 'One local port for the HTTP services of all peers, as http://PEER.pilot.localhost:PORT/',
+  },
+  proxyListen: {
+    flag: '--proxy-listen <ip:port>',
+    variable: 'PROXY_LISTEN',
+    key: 'proxy.listen',
+    text: 'Local SOCKS5 and HTTP CONNECT proxy to trusted peers by name',
+  },
+  dns: {
+    flag: '--dns <ip:port>',
+    variable: 'DNS',
+    key: 'dns.listen',
+    text: 'Local DNS responder for the names of trusted peers, such as agent-b.pilot',
+  },
   observe: {
     flag: '--observe <ip:port>',
     variable: 'OBSERVE',

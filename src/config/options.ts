@@ -3,20 +3,30 @@
  * (trust, map, expose) are merged from all sources.
  */
 import { readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { parseAllowed } from '../gateway/model/allow.ts'
 import { parseDuration } from '../gateway/model/duration.ts'
-import { exposeName, type ExposeSpec, type Limits, parseExposeSpec, parseTarget } from '../gateway/model/expose-spec.ts'
-import { checkTarget } from '../gateway/model/unsafe-target.ts'
-import { checkLoopback, MAX_SOCKET_PATH_BYTES, parseListen } from '../gateway/model/listen.ts'
 import {
+  countedTarget,
+  expandExposeSpec,
+  exposeName,
+  type ExposeSpec,
+  type Limits,
+  parseExposeSpec,
+  parseTarget,
+} from '../gateway/model/expose-spec.ts'
+import { failing } from '../gateway/model/spec-text.ts'
+import { checkTarget } from '../gateway/model/unsafe-target.ts'
+import { checkLoopback, parseListen } from '../gateway/model/listen.ts'
+import {
+  expandMapSpec,
   formatMapSpec,
   isGroup,
   mapName,
   type MapSpec,
   NO_GROUP_UDP,
   parseMapSpec,
+  parseProbe,
   PEER_FORM,
 } from '../gateway/model/map-spec.ts'
 import type { GatewayOptions } from '../gateway/model/options.ts'
@@ -25,11 +35,13 @@ import { NO_DIRECT_UDP } from '../gateway/model/path-policy.ts'
 import { isHostname, parsePeerName, withoutBrackets } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
-import type { Environment } from './env.ts'
-import type { LoadedConfig } from './load.ts'
-import { flagName, OPTION_NAMES, OPTIONS, variableName } from './option-table.ts'
+import { blamed } from './blame.ts'
+import type { Sources } from './sources.ts'
+import { flagName, OPTIONS, variableName } from './option-table.ts'
+import { adminSocketOf, expandHome, identityFileOf, stateDirOf, variable, words } from './paths.ts'
 import {
   Config,
+  DnsSection,
   FINGERPRINT_FORM,
   isFingerprint,
   isFixedEndpoint,
@@ -39,34 +51,27 @@ import {
   parsePortRange,
 } from './schema.ts'
 
-/** The command line of `up`; absent values are not set. */
-export interface Flags {
-  readonly registry?: string
-  readonly registryFingerprint?: string
-  readonly beacon?: string
-  readonly listen?: string
-  readonly endpoint?: string
-  readonly hostname?: string
-  readonly public?: boolean
-  readonly stateDir?: string
-  readonly identity?: string
-  readonly admin?: string
-  readonly observe?: string
-  readonly allowLan?: boolean
-  readonly daemon?: string
-  readonly trust?: readonly string[]
-  readonly map?: readonly string[]
-  readonly expose?: readonly string[]
-}
-
-export interface Sources {
-  readonly flags: Flags
-  readonly env: Environment
-  readonly file?: LoadedConfig | undefined
-}
-
-/** @throws PilotError USAGE for a bad flag, variable or combination, CONFLICT for a name or port given twice. */
+/**
+ * @throws PilotError USAGE for a bad flag, variable or combination, CONFLICT for a name or port given twice; with
+ *   `file:line:column` if an entry of the file is to blame.
+ */
 export function resolveOptions(sources: Sources): GatewayOptions {
+  const options = combined(sources)
+  const { allowLan } = options
+  const check = (config: Config): void => {
+    checkFronts({ ...frontsOf(config), allowLan })
+    checkServices({ maps: withOwnNames(mapsOf(config)), exposes: exposesOf(config), allowLan })
+  }
+  try {
+    checkFronts(options)
+    checkServices(options)
+  } catch (error) {
+    throw error instanceof PilotError ? blamed(error, sources.file, check) : error
+  }
+  return options
+}
+
+function combined(sources: Sources): GatewayOptions {
   const config = sources.file?.config ?? Config.parse({ version: 1 })
   const { node } = config
   const pick = (key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined =>
@@ -81,7 +86,7 @@ export function resolveOptions(sources: Sources): GatewayOptions {
   const observe =
     pick('observe', (value) => parseListen(value) !== undefined, 'an IP address and port as 127.0.0.1:9464') ??
     config.observe.listen
-  const options: GatewayOptions = {
+  return {
     registry: pick('registry', isRegistry, `${HOST_PORT}, or tls://host:port`) ?? node.registry,
     ...(registryFingerprint === undefined ? {} : { registryFingerprint }),
     beacon: pick('beacon', isHostPort, HOST_PORT) ?? node.beacon,
@@ -97,67 +102,27 @@ export function resolveOptions(sources: Sources): GatewayOptions {
     ...(node.tags === undefined ? {} : { tags: unique(node.tags) }),
     maps: withOwnNames([
       ...mapsOf(config),
-      ...[...words(sources.env, 'MAP'), ...(sources.flags.map ?? [])].map(parseMapSpec),
+      ...[...words(sources.env, 'MAP'), ...(sources.flags.map ?? [])].flatMap(expandMapSpec).map(parseMapSpec),
     ]),
     exposes: [
       ...exposesOf(config),
-      ...[...words(sources.env, 'EXPOSE'), ...(sources.flags.expose ?? [])].map(parseExposeSpec),
+      ...[...words(sources.env, 'EXPOSE'), ...(sources.flags.expose ?? [])]
+        .flatMap(expandExposeSpec)
+        .map(parseExposeSpec),
     ],
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
     ...(observe === undefined ? {} : { observe }),
-    ...httpOf(config),
-    ...(config.proxy === undefined ? {} : { proxy: config.proxy }),
-    ...(config.dns === undefined ? {} : { dns: config.dns }),
+    ...frontsOf(withFronts(config, pick)),
     ...networksOf(sources),
     ...daemonOf(sources),
   }
-  checkHttp(options)
-  checkServices(options)
-  return options
 }
 
 /** @throws PilotError USAGE, CONFLICT: for a conflict among these mappings and exposures. */
 export function checkServices(options: Pick<GatewayOptions, 'maps' | 'exposes' | 'allowLan'>): void {
   checkMaps(options)
   checkExposes(options)
-}
-
-/** Where a command finds the gateway: --admin, PILOTGATE_ADMIN, or the default of the state folder. */
-export function resolveAdminSocket(sources: Omit<Sources, 'file'>): string {
-  return adminSocketOf(sources, stateDirOf(sources))
-}
-
-function stateDirOf(sources: Sources): string {
-  const { env, file } = sources
-  const given = sources.flags.stateDir ?? variable(env, 'STATE_DIR')
-  if (given !== undefined) return resolve(expandHome(given, env))
-  if (file?.config.node.stateDir !== undefined) return resolve(file.folder, expandHome(file.config.node.stateDir, env))
-  // The XDG specification ignores relative paths.
-  const base = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(home(env), '.local/state')
-  return join(base, 'pilotgate')
-}
-
-function identityFileOf({ flags, env, file }: Sources, stateDir: string): string {
-  const given = flags.identity ?? variable(env, 'IDENTITY')
-  if (given !== undefined) return resolve(expandHome(given, env))
-  return resolve(stateDir, expandHome(file?.config.node.identity ?? 'identity.json', env))
-}
-
-function adminSocketOf({ flags, env, file }: Sources, stateDir: string): string {
-  const given = flags.admin ?? variable(env, 'ADMIN')
-  const written = file?.config.admin.socket
-  const fromFile =
-    written === undefined ? join(stateDir, 'admin.sock') : resolve(file!.folder, expandHome(written, env))
-  const path = given === undefined ? fromFile : resolve(expandHome(given, env))
-  const bytes = Buffer.byteLength(path)
-  if (bytes > MAX_SOCKET_PATH_BYTES)
-    throw new PilotError(
-      'USAGE',
-      `admin socket ${path}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${bytes}; name a shorter one with --admin`,
-      { path, bytes },
-    )
-  return path
 }
 
 /** @throws PilotError USAGE for a token that cannot be read. */
@@ -227,17 +192,23 @@ export function mapsOf(config: Config): MapSpec[] {
     ({ name, peer: written, port, ports, local, clients, path, host, balance, probe }): MapSpec[] => {
       const peer = (typeof written === 'string' ? [written] : written).map(withoutBrackets).join('|')
       const listen = local === undefined ? undefined : parseLocal(local)
+      const isSeveral = ports !== undefined
       return (ports ?? [port!])
         .map((range) => parsePortRange(range)!)
         .flatMap(({ first, last, protocol }) =>
           Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
             const remote = first + index
             const spec = {
-              name: name ?? mapName(peer, remote, protocol),
+              name:
+                name === undefined
+                  ? mapName(peer, remote, protocol)
+                  : isSeveral
+                    ? entryName(name, remote, protocol)
+                    : name,
               peer,
               port: remote,
               protocol,
-              localPort: listen?.port ?? remote,
+              localPort: (isSeveral ? undefined : listen?.port) ?? remote,
               ...(path !== undefined && { path }),
               ...(host !== undefined && { host }),
               ...(clients !== undefined && { clients }),
@@ -251,12 +222,17 @@ export function mapsOf(config: Config): MapSpec[] {
   )
 }
 
+/** Of one port of a named entry that has several. */
+function entryName(name: string, port: number, protocol: 'tcp' | 'udp'): string {
+  return `${name}:${exposeName(port, protocol)}`
+}
+
 function probeOf(probe: Config['map'][number]['probe']): Pick<MapSpec, 'probe' | 'check'> {
   if (probe === undefined) return {}
-  if (typeof probe === 'number') return { probe }
+  if (typeof probe !== 'object') return { probe: parseProbe(String(probe))! }
   const { every, http, grpc } = probe
   return {
-    probe: every,
+    probe: parseProbe(String(every))!,
     ...(http !== undefined && { check: { kind: 'http', path: http } }),
     ...(grpc !== undefined && { check: { kind: 'grpc', service: grpc } }),
   }
@@ -277,7 +253,7 @@ export function withOwnNames(maps: readonly MapSpec[]): MapSpec[] {
 
 /** The exposures in a file. */
 export function exposesOf(config: Config): ExposeSpec[] {
-  return config.expose.map((entry) => {
+  return config.expose.flatMap((entry) => {
     const {
       name,
       port: written,
@@ -291,12 +267,18 @@ export function exposesOf(config: Config): ExposeSpec[] {
       once,
       unsafeTarget,
     } = entry
-    const { first: port, protocol } = parsePortRange(written)!
-    return {
-      name: name ?? exposeName(port, protocol),
-      port,
+    const { first, last, protocol } = parsePortRange(written)!
+    const fail = failing('target', target, 'a target with a port')
+    return Array.from({ length: last - first + 1 }, (_, index): ExposeSpec => ({
+      name:
+        name === undefined
+          ? exposeName(first + index, protocol)
+          : first === last
+            ? name
+            : entryName(name, first + index, protocol),
+      port: first + index,
       protocol,
-      target: parseTarget(target, protocol),
+      target: parseTarget(first === last ? target : countedTarget(target, index, fail), protocol),
       allow: unique(allow.map((peer) => parseAllowed(peer)!)),
       ...(path !== undefined && { path }),
       ...(identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] }),
@@ -305,18 +287,45 @@ export function exposesOf(config: Config): ExposeSpec[] {
       ...(duration !== undefined && { forMs: parseDuration(duration)! }),
       ...(once === true && { once }),
       ...(unsafeTarget === true && { unsafeTarget }),
-    }
+    }))
   })
 }
 
-function httpOf({ http }: Config): Pick<GatewayOptions, 'http'> {
-  if (http === undefined) return {}
-  const { listen, origins } = http
-  return { http: { ...parseListen(listen)!, ...(origins.length > 0 && { origins }) } }
+/** Flags and variables say where they listen; the rest of their sections is up to the file. */
+function withFronts(
+  config: Config,
+  pick: (key: TextKey, holds: (value: string) => boolean, expected: string) => string | undefined,
+): Config {
+  const listen = (key: TextKey): string | undefined =>
+    pick(key, (value) => parseListen(value) !== undefined, 'an IP address and port as 127.0.0.1:8080')
+  const [http, proxy, dns] = [listen('http'), listen('proxyListen'), listen('dns')]
+  return {
+    ...config,
+    ...(http !== undefined && { http: { origins: [], ...config.http, listen: http } }),
+    ...(proxy !== undefined && { proxy: { listen: proxy } }),
+    ...(dns !== undefined && { dns: DnsSection.parse({ ...config.dns, listen: dns }) }),
+  }
 }
 
-function checkHttp({ http, allowLan }: GatewayOptions): void {
+function frontsOf({ http, proxy, dns }: Config): Pick<GatewayOptions, 'http' | 'proxy' | 'dns'> {
+  return {
+    ...(http !== undefined && {
+      http: { ...parseListen(http.listen)!, ...(http.origins.length > 0 && { origins: http.origins }) },
+    }),
+    ...(proxy !== undefined && { proxy }),
+    ...(dns !== undefined && { dns }),
+  }
+}
+
+function checkFronts({
+  http,
+  proxy,
+  dns,
+  allowLan,
+}: Pick<GatewayOptions, 'http' | 'proxy' | 'dns' | 'allowLan'>): void {
   if (http !== undefined) checkLoopback(http.address, allowLan, 'http.listen')
+  if (proxy !== undefined) checkLoopback(parseListen(proxy.listen)!.address, allowLan, 'proxy.listen')
+  if (dns !== undefined) checkLoopback(parseListen(dns.listen)!.address, allowLan, 'dns.listen')
 }
 
 /** A path can be required of a connection, not of a datagram; nor has a datagram a `Host`. */
@@ -382,7 +391,17 @@ function checkPeer(text: string): string {
   return withoutBrackets(text)
 }
 
-type TextKey = 'registry' | 'registryFingerprint' | 'beacon' | 'listen' | 'endpoint' | 'hostname' | 'observe'
+type TextKey =
+  | 'registry'
+  | 'registryFingerprint'
+  | 'beacon'
+  | 'listen'
+  | 'endpoint'
+  | 'hostname'
+  | 'http'
+  | 'proxyListen'
+  | 'dns'
+  | 'observe'
 
 function pickText(
   { flags, env }: Sources,
@@ -404,57 +423,11 @@ function pickFlag({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean 
   throw new PilotError('USAGE', `${variableName(key)} "${value}": expected true or false`)
 }
 
-/** Variables that look like ours but are not: probably misspelt. */
-export function unknownVariables(env: Environment): string[] {
-  return Object.keys(env).filter(
-    (name) => name.startsWith('PILOTGATE_') && !VARIABLES.has(name.slice('PILOTGATE_'.length)),
-  )
-}
-
-/** An empty variable counts as absent: compose files and unit files unset them this way. */
-export function variable(env: Environment, name: string): string | undefined {
-  const value = env[`PILOTGATE_${name}`]
-  return value === '' ? undefined : value
-}
-
-/** List variables are separated by white space, because specs contain commas. */
-export function words(env: Environment, name: string): string[] {
-  return (variable(env, name) ?? '').split(/\s+/).filter((word) => word !== '')
-}
-
-function expandHome(path: string, env: Environment): string {
-  return path === '~' || path.startsWith('~/') ? join(home(env), path.slice(1)) : path
-}
-
-/** @throws PilotError USAGE if there is neither HOME nor an entry for the user, as in many containers. */
-function home(env: Environment): string {
-  if (env.HOME !== undefined && env.HOME !== '') return env.HOME
-  try {
-    return homedir()
-  } catch (error) {
-    throw new PilotError(
-      'USAGE',
-      'HOME is not set, and this user has no home folder',
-      {},
-      error,
-      'Name a folder for the state with --state-dir or PILOTGATE_STATE_DIR, or set HOME.',
-    )
-  }
-}
-
 function unique(values: readonly string[]): string[] {
   return [...new Set(values)]
 }
 
 const NODE_OF_OUR_OWN = ['beacon', 'listen', 'endpoint', 'hostname', 'public', 'identity'] as const
-
-/** Of `up`, and of `rendezvous`. */
-const VARIABLES: ReadonlySet<string> = new Set([
-  ...OPTION_NAMES.map((name) => OPTIONS[name].variable),
-  'STORE',
-  'HTTP',
-  'ADMIN_TOKEN',
-])
 
 const HOST_PORT = 'a host and port as 127.0.0.1:9000'
 

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isAlias, isMap, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
 import { formatExposeSpec, type ExposeSpec } from '../gateway/model/expose-spec.ts'
+import { formatListen } from '../gateway/model/listen.ts'
 import { formatMapSpec, type MapSpec } from '../gateway/model/map-spec.ts'
 import type { GatewayOptions } from '../gateway/model/options.ts'
 import type { SettingOrigin, SettingRecord } from '../gateway/model/records.ts'
@@ -17,7 +18,10 @@ import {
   type OptionDefinition,
   type OptionName,
 } from './option-table.ts'
-import { exposesOf, mapsOf, resolveOptions, variable, words, type Flags, type Sources } from './options.ts'
+import type { Flags } from './flags.ts'
+import type { Sources } from './sources.ts'
+import { exposesOf, mapsOf, resolveOptions } from './options.ts'
+import { variable, words } from './paths.ts'
 import { Config } from './schema.ts'
 
 /** Changes by command in the running gateway, on top of its sources. */
@@ -123,13 +127,12 @@ function single(name: SingleName, { flags, env }: Sources, options: GatewayOptio
 
 /** Settings without a flag: every value of the sections that only a file can have. */
 function fileOnly({ file }: Sources, places: Places): SettingRecord[] {
-  const { node, peers, http, proxy, dns } = file?.config ?? Config.parse({ version: 1 })
+  const { node, peers, http, dns } = file?.config ?? Config.parse({ version: 1 })
   const sections = {
     node: { networks: node.networks, tags: node.tags },
     peers,
-    ...(http !== undefined && { http }),
-    ...(proxy !== undefined && { proxy }),
-    ...(dns !== undefined && { dns }),
+    ...(http !== undefined && { http: { origins: http.origins } }),
+    ...(dns !== undefined && { dns: { domain: dns.domain, ports: dns.ports } }),
   }
   return leavesOf(sections, []).map(({ path, value }) => ({
     key: path.join('.'),
@@ -203,6 +206,9 @@ const VALUE_OF: { readonly [Name in SingleName]: (options: GatewayOptions) => un
   stateDir: ({ stateDir }) => stateDir,
   identity: ({ identityFile }) => identityFile,
   admin: ({ adminSocket }) => adminSocket,
+  http: ({ http }) => http && formatListen(http.address, http.port),
+  proxyListen: ({ proxy }) => proxy?.listen,
+  dns: ({ dns }) => dns?.listen,
   observe: ({ observe }) => observe,
   daemon: ({ daemon }) => daemon?.socket,
   allowLan: ({ allowLan }) => allowLan,

@@ -5,6 +5,7 @@
  * `error` texts complete the sentence "expected …"; a problem with `whole: true` is a complete sentence. For an unknown
  * key, the text is the list of known ones.
  */
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { isHostname, parseAddress, parsePeerName } from '../base/address.ts'
 import { fromBase64 } from '../base/bytes.ts'
@@ -14,7 +15,13 @@ import { parseFingerprint } from '../runtime/net/endpoints.ts'
 import { CLIENT_FORM, isClientBlock } from '../gateway/model/clients.ts'
 import { ALLOW_FORM, isTag, parseAllow, TAG_FORM, tagOf, TRUSTED } from '../gateway/model/allow.ts'
 import { DURATION_FORM, parseDuration } from '../gateway/model/duration.ts'
-import { IDENTITY_FORM, IDENTITY_KINDS, identityFault, parseTarget } from '../gateway/model/expose-spec.ts'
+import {
+  countedTarget,
+  IDENTITY_FORM,
+  IDENTITY_KINDS,
+  identityFault,
+  parseTarget,
+} from '../gateway/model/expose-spec.ts'
 import { HOST_FORM } from '../gateway/model/host-policy.ts'
 import { parseListen, parsePort } from '../gateway/model/listen.ts'
 import {
@@ -23,11 +30,13 @@ import {
   isProbePath,
   isProbeService,
   LOCALHOST,
-  MAX_PROBE_S,
+  parseProbe,
+  PROBE_FORM,
   PROBE_PATH_FORM,
   PROBE_SERVICE_FORM,
 } from '../gateway/model/map-spec.ts'
 import { PATH_FORM, PATH_POLICIES } from '../gateway/model/path-policy.ts'
+import { failing, portsOf } from '../gateway/model/spec-text.ts'
 import { keyText, OPTIONS } from './option-table.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
@@ -104,11 +113,11 @@ const PinnedPeer = section({
     ),
 })
 
-const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}`
-
-const seconds = z.int({ error: PROBE_FORM }).min(1, { error: PROBE_FORM }).max(MAX_PROBE_S, { error: PROBE_FORM })
+const seconds = z
+  .union([z.number(), z.string()], { error: PROBE_FORM })
+  .refine((value) => parseProbe(String(value)) !== undefined, { error: PROBE_FORM })
 const ProbeSection = section({
-  every: seconds.describe('Seconds between two probes of a peer.'),
+  every: seconds.describe('Time between two probes of a peer: seconds, or a duration such as "30s".'),
   http: text(PROBE_PATH_FORM, isProbePath)
     .optional()
     .describe('Path of a GET request that must be answered with 2xx or 3xx.'),
@@ -118,7 +127,11 @@ const ProbeSection = section({
 }).refine(({ http, grpc }) => http === undefined || grpc === undefined, { error: 'either `http` or `grpc`' })
 
 const MapEntry = section({
-  name: label.optional().describe('Name of the mapping in events, logs and commands. Default: PEER:PORT.'),
+  name: label
+    .optional()
+    .describe(
+      'Name of the mapping in events, logs and commands. Default: PEER:PORT. With `ports`: NAME:PORT for each.',
+    ),
   peer: z
     .union(
       [
@@ -139,7 +152,7 @@ const MapEntry = section({
   local: localPlace()
     .optional()
     .describe(
-      "Local ip:port to listen on; a port alone means 127.0.0.1, port 0 picks a free one. Only together with `port`. Absent: the same port on the peer's own loopback address.",
+      "Local ip:port to listen on; a port alone means 127.0.0.1, port 0 picks a free one. With `ports`, an IP address alone: the same ports there. Absent: the same port on the peer's own loopback address.",
     ),
   clients: list(text(CLIENT_FORM, isClientBlock))
     .min(1, { error: 'at least one, or no `clients` at all' })
@@ -165,17 +178,19 @@ const MapEntry = section({
     .union([seconds, ProbeSection], { error: `${PROBE_FORM}, or { every, http } or { every, grpc }` })
     .optional()
     .describe(
-      'Seconds between probe connections to each of several peers; { every, http: "/healthz" } or { every, grpc: "" } probes the service itself. Absent: no probes; a client notices first.',
+      'Time between probe connections to each of several peers: seconds, or a duration such as "30s"; { every, http: "/healthz" } or { every, grpc: "" } probes the service itself. Absent: no probes; a client notices first.',
     ),
 }).superRefine((entry, context) => {
   const complain = (key: string, message: string): void =>
     context.addIssue({ code: 'custom', path: [key], message, params: { whole: true } })
   if (entry.port === undefined && entry.ports === undefined)
     complain('port', 'missing; expected `port`, or `ports` for several')
-  if (entry.ports === undefined) return
-  if (entry.port !== undefined) complain('ports', 'cannot be combined with `port`; give one of them')
-  for (const key of ['name', 'local'] as const)
-    if (entry[key] !== undefined) complain(key, 'needs a single `port`, not `ports`')
+  if (entry.ports !== undefined && entry.port !== undefined)
+    complain('ports', 'cannot be combined with `port`; give one of them')
+  const isAddress = entry.local !== undefined && isIP(String(entry.local)) > 0
+  if (entry.ports === undefined && isAddress) complain('local', 'needs a port as well, as in "127.0.0.1:8080"')
+  if (entry.ports !== undefined && entry.local !== undefined && !isAddress)
+    complain('local', 'with `ports` it is an IP address alone, as in "127.0.0.1"; the ports are the same')
 })
 
 const limit = z.int({ error: 'a whole number from 1' }).min(1, { error: 'a whole number from 1' }).optional()
@@ -189,8 +204,14 @@ const LimitsSection = section({
 })
 
 const ExposeEntry = section({
-  name: label.optional().describe('Name of the exposure in events, logs and commands. Default: the port.'),
-  port: onePort().describe('Overlay port on which peers reach the service, such as 80 or "53/udp".'),
+  name: label
+    .optional()
+    .describe(
+      'Name of the exposure in events, logs and commands. Default: the port. Of a range: NAME:PORT for each port.',
+    ),
+  port: exposedPort().describe(
+    'Overlay port on which peers reach the service, such as 80 or "53/udp"; or a range such as "8000-8010", with whose ports the port of the target counts up.',
+  ),
   target: z
     .string({ error: 'a string' })
     .describe(
@@ -231,7 +252,13 @@ const ExposeEntry = section({
     ),
 }).superRefine(({ port, target }, context) => {
   try {
-    parseTarget(target, parsePortRange(port)?.protocol ?? 'tcp')
+    const range = parsePortRange(port)
+    if (range === undefined || range.first === range.last) parseTarget(target, range?.protocol ?? 'tcp')
+    else {
+      const ports = portsOf(String(range.first), String(range.last), failing('port', String(port), 'PORT-PORT'))
+      for (const index of [0, ports.length - 1])
+        parseTarget(countedTarget(target, index, failing('target', target, 'a target with a port')), range.protocol)
+    }
   } catch (error) {
     if (!(error instanceof PilotError)) throw error
     context.addIssue({ code: 'custom', path: ['target'], message: error.message, params: { whole: true } })
@@ -240,7 +267,7 @@ const ExposeEntry = section({
 
 const HttpSection = section({
   listen: listenPort.describe(
-    'Local ip:port of the HTTP front; port 0 picks a free one. http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.',
+    `${keyText('http')} Port 0 picks a free one; http://MAPPING.pilot.localhost:PORT/ is the port of that mapping.`,
   ),
   origins: list(text('a web origin, as "http://localhost:3000"', isOrigin))
     .default([])
@@ -250,13 +277,11 @@ const HttpSection = section({
 })
 
 const ProxySection = section({
-  listen: listenPort.describe(
-    'Local ip:port for SOCKS5 and HTTP CONNECT, to trusted peers only; port 0 picks a free one.',
-  ),
+  listen: listenPort.describe(`${keyText('proxyListen')} Port 0 picks a free one.`),
 })
 
-const DnsSection = section({
-  listen: listenPort.describe('ip:port of the DNS responder, UDP and TCP; port 0 picks a free one.'),
+export const DnsSection = section({
+  listen: listenPort.describe(`${keyText('dns')} UDP and TCP; port 0 picks a free one.`),
   domain: text(
     'a domain name in lower case, as "pilot"',
     (value) => value.length <= 200 && value.split('.').every(isHostname),
@@ -320,10 +345,12 @@ export function isLabel(value: string): boolean {
   return /^[\w.:-]{1,64}$/.test(value)
 }
 
-/** Where a mapping listens: a port alone means localhost, as in a map spec. */
+/** Where a mapping listens: a port alone means localhost, as in a map spec; an address alone is for several ports. */
 export function parseLocal(value: number | string): { readonly address: string; readonly port: number } | undefined {
-  const port = parsePort(String(value), 0)
-  return port === undefined ? parseListen(String(value)) : { address: LOCALHOST, port }
+  const written = String(value)
+  if (isIP(written) > 0) return { address: written, port: 0 }
+  const port = parsePort(written, 0)
+  return port === undefined ? parseListen(written) : { address: LOCALHOST, port }
 }
 
 /** `host:port`, perhaps behind `tls://`. */
@@ -368,8 +395,17 @@ function onePort() {
   )
 }
 
+/** A quoted number alone is an error, as in `onePort`. */
+function exposedPort() {
+  const expected = `${portNumber}, or "53/udp", or a range such as "8000-8010"`
+  return z
+    .union([z.number(), z.string().regex(/[/-]/, { error: expected })], { error: expected })
+    .refine((value) => parsePortRange(value) !== undefined, { error: expected })
+}
+
 function localPlace() {
-  const expected = 'an IP address and port as "127.0.0.1:8080", or a port from 0 to 65535'
+  const expected =
+    'an IP address and port as "127.0.0.1:8080", or a port from 0 to 65535; with `ports`, an IP address alone'
   return z
     .union([z.number(), z.string()], { error: expected })
     .refine((value) => parseLocal(value) !== undefined, { error: expected })

@@ -1,5 +1,7 @@
 /** The output of `pilotgate config init`. Lines that begin with `#` without a space are ready to use. */
-export const STARTER = `# A pilotgate gateway: pilotgate up -c gateway.yaml
+export const STARTER = `# yaml-language-server: $schema=./gateway.schema.json
+# For completion in editors, next to this file: pilotgate config schema > gateway.schema.json
+# A pilotgate gateway: pilotgate up -c gateway.yaml
 # Every key except version is optional. pilotgate config check gateway.yaml checks the file; a running gateway
 # reloads it when it changes, and keeps the old configuration if the new one is invalid.
 version: 1
@@ -20,6 +22,13 @@ version: 1
 #expose:
 #  - { name: web, port: 80, target: "127.0.0.1:3000" }
 #  - { name: api, port: 443, target: "127.0.0.1:8443", allow: [agent-b] }
+
+# One local port for the HTTP services of all peers: http://agent-b.pilot.localhost:8088/
+#http: { listen: "127.0.0.1:8088" }
+
+# SOCKS5 and HTTP CONNECT to every trusted peer by name, and a DNS responder for the names: agent-b.pilot
+#proxy: { listen: "127.0.0.1:1080" }
+#dns: { listen: "127.0.0.1:5353" }
 
 # Metrics, health checks and a dashboard, without a password: keep it on loopback.
 #observe: { listen: "127.0.0.1:9464" }

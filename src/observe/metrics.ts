@@ -16,7 +16,7 @@ export function metricsText(
   ofGateway(out, status)
   ofServices(out, status, connections)
   ofPeers(out, peers)
-  out.family('pilotgate_events_total', 'counter', 'Internal events by kind; docs/observe.md says which to watch.')
+  out.family('pilotgate_events_total', 'counter', 'Internal events by kind, for troubleshooting.')
   for (const [kind, count] of Object.entries(status.counters)
     .filter(([name]) => !OWN_FAMILY.has(name))
     .slice(0, MAX_EVENTS))

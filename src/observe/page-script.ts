@@ -108,7 +108,7 @@ const COLUMNS = {
   ],
   mappings: [
     { title: 'Name', kind: 'main', of: (m) => m.name },
-    { title: 'State', of: (m) => m.draining ? { pill: 'draining', kind: 'warn' } : { pill: 'open', kind: 'good' } },
+    { title: 'State', of: (m) => m.draining ? { pill: 'draining', kind: 'warn' } : { pill: 'listening', kind: 'idle' } },
     { title: 'Listens on', kind: 'mono', of: (m) => m.local + (m.protocol === 'tcp' ? '' : '/' + m.protocol) },
     { title: 'Leads to', kind: 'mono wide', of: (m) => m.remote },
     { title: 'Connections', kind: 'num', of: (m) => m.connections },

@@ -4,7 +4,7 @@
  * semantics says so (`halfCloses`). Both must pass test/e2e/overlay-compliance.ts.
  */
 import type { Duplex } from 'node:stream'
-import type { PilotError } from '../base/errors.ts'
+import type { ErrorCode, PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { KeyOfPeer, TrustJudge } from '../proto/trust/requests.ts'
 import type { RefusalReason } from '../wire/refusal.ts'
@@ -270,6 +270,9 @@ export interface OverlayStatus {
     readonly endpoint: string
     readonly state: 'connecting' | 'registered' | 'unreachable'
     readonly since: string
+    /** Why it cannot be reached. */
+    readonly code?: ErrorCode
+    readonly reason?: string
   } | null
   readonly beacon: { readonly endpoint: string; readonly observed: string | null } | null
   readonly nat: NatStatus | null

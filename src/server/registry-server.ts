@@ -41,6 +41,7 @@ export class RegistryServer {
   readonly #listeners = new Map<NodeId, RegistryConnection>() // to be notified of mail
   readonly #timers: NodeJS.Timeout[] = []
   readonly #service: RegistryService
+  #tls: ServerTls | undefined
   #starting: Promise<string> | undefined
   #stopping: Promise<void> | undefined
   #dropped = 0
@@ -48,6 +49,7 @@ export class RegistryServer {
 
   constructor(options: RegistryServerOptions) {
     this.#options = options
+    this.#tls = options.tls
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
       this.#accept(socket),
     )
@@ -70,6 +72,18 @@ export class RegistryServer {
   }
   get droppedConnections(): number {
     return this.#dropped
+  }
+
+  /** Of the TLS certificate in use; empty: plain TCP only. */
+  get fingerprint(): string {
+    return this.#tls?.fingerprint ?? ''
+  }
+
+  /** For new connections; open ones keep theirs. @returns Whether it is a different one. */
+  useCertificate(tls: ServerTls): boolean {
+    const changed = tls.fingerprint !== this.#tls?.fingerprint
+    this.#tls = tls
+    return changed
   }
 
   /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
@@ -130,7 +144,8 @@ export class RegistryServer {
     add(this.#perSite, site, 1)
     const accepted: Accepted = { speaking: socket, connection: undefined, acceptedAt: performance.now() }
     this.#connections.set(socket, accepted)
-    const certificate = fingerprintBytes(this.#options.tls)
+    const tls = this.#tls
+    const certificate = fingerprintBytes(tls)
     const speak = (speaking: Socket): void => {
       if (speaking !== socket) speaking.on('error', () => undefined)
       accepted.speaking = speaking
@@ -139,7 +154,7 @@ export class RegistryServer {
         isBehindProxy: certificate === undefined,
       })
     }
-    const { tls, tlsOnly = false, idleMs: patienceMs = IDLE_MS } = this.#options
+    const { tlsOnly = false, idleMs: patienceMs = IDLE_MS } = this.#options
     if (tls === undefined) speak(socket)
     else sniffTls(socket, { tls, tlsOnly, patienceMs }, speak)
     socket.once('close', () => {

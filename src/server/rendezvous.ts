@@ -5,7 +5,7 @@ import type { Logger } from '../base/logger.ts'
 import type { RegistryOptions } from './registry/options.ts'
 import type { RegistryCounters } from './registry/registry.ts'
 import type { RegistryStore } from './store/store.ts'
-import type { ServerTls } from './tls.ts'
+import type { ServerTls, TlsOptions } from './tls.ts'
 import { parseListenAddress } from './address.ts'
 import { BeaconServer } from './beacon-server.ts'
 import { Beacon } from './beacon/beacon.ts'
@@ -17,16 +17,27 @@ import { MemoryStore } from './store/memory-store.ts'
 import { loadTls } from './tls.ts'
 
 export interface RendezvousOptions {
-  readonly registry: string // `ip:port` to listen on, TCP; port 0 picks one
-  readonly beacon: string // `ip:port` to listen on, UDP
-  readonly http?: string // `ip:port` of the status page; absent: none
-  readonly storeDir?: string // absent: the registry loses everything when the process ends
-  readonly tlsCertFile?: string // PEM; absent: a generated certificate, kept with the store
+  /** `ip:port` of the registry, TCP; port 0 picks one. */
+  readonly registry: string
+  /** `ip:port` of the beacon, UDP; port 0 picks one. */
+  readonly beacon: string
+  /** `ip:port` of the status page, health checks and metrics. Absent: none. */
+  readonly http?: string
+  /** Folder of the store. Absent: everything is lost when the process ends. */
+  readonly storeDir?: string
+  /** Certificate in PEM, together with its key. Absent: a generated one, kept with the store. */
+  readonly tlsCertFile?: string
+  /** Private key of the certificate, PEM. */
   readonly tlsKeyFile?: string
-  readonly tlsOnly?: boolean // default false: the port accepts plain TCP too
-  readonly isEmbedded?: boolean // beside a gateway in one process: it takes a smaller part of the open files
+  /** true: no plain TCP on the registry's port. Default: false. */
+  readonly tlsOnly?: boolean
+  /** true: beside a gateway in one process, so it takes a smaller part of the open files. Default: false. */
+  readonly isEmbedded?: boolean
+  /** Where it logs: `createLogger('info')`, `silentLogger`, or your own. */
   readonly log: Logger
+  /** Rules of the registry that differ from the defaults: limits, compatibility, the admin token. */
   readonly rules?: Partial<RegistryOptions>
+  /** The same for the beacon: its id, and other beacons. */
   readonly beaconRules?: Partial<BeaconOptions>
 }
 
@@ -34,7 +45,9 @@ export interface Rendezvous {
   readonly registry: string // bound `ip:port`
   readonly beacon: string
   readonly http: string | undefined
-  readonly fingerprint: string // of the TLS certificate, lower-case hex SHA-256
+  readonly fingerprint: string // of the TLS certificate at the start, lower-case hex SHA-256
+  /** Reads the certificate again; new connections get it. @throws PilotError USAGE: then the old one stays in use. */
+  reloadCertificate(): Promise<{ readonly fingerprint: string; readonly changed: boolean }>
   counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconCounters & BeaconServer['relayCounters'] }
   stop(): Promise<void> // idempotent
 }
@@ -48,19 +61,18 @@ export async function startRendezvous(options: RendezvousOptions): Promise<Rende
   }
   const store = options.storeDir === undefined ? new MemoryStore() : await openStore(options.storeDir)
   try {
-    return await startServers(
-      options,
-      listen,
-      store,
-      await loadTls({
-        ...(options.tlsCertFile !== undefined && { certFile: options.tlsCertFile }),
-        ...(options.tlsKeyFile !== undefined && { keyFile: options.tlsKeyFile }),
-        ...(options.storeDir !== undefined && { storeDir: options.storeDir }),
-      }),
-    )
+    return await startServers(options, listen, store, await loadTls(tlsOptions(options)))
   } catch (error) {
     await store.close()
     throw error
+  }
+}
+
+function tlsOptions({ tlsCertFile, tlsKeyFile, storeDir }: RendezvousOptions): TlsOptions {
+  return {
+    ...(tlsCertFile !== undefined && { certFile: tlsCertFile }),
+    ...(tlsKeyFile !== undefined && { keyFile: tlsKeyFile }),
+    ...(storeDir !== undefined && { storeDir }),
   }
 }
 
@@ -98,10 +110,15 @@ async function startServers(
     counters,
     connections: () => registryServer.connectionCount,
     beaconNodes: () => beacon.entryCount,
+    fingerprint: () => registryServer.fingerprint,
   }
   const statusServer = listen.http === undefined ? undefined : new StatusServer({ listen: listen.http, status, log })
   const stop = async (): Promise<void> => {
     await Promise.all([registryServer.stop(), beaconServer.stop(), statusServer?.stop()])
+  }
+  const reloadCertificate = async (): ReturnType<Rendezvous['reloadCertificate']> => {
+    const renewed = options.tlsCertFile === undefined ? tls : await loadTls(tlsOptions(options)) // ours lasts ten years
+    return { fingerprint: renewed.fingerprint, changed: registryServer.useCertificate(renewed) }
   }
   try {
     const bound = {
@@ -114,7 +131,7 @@ async function startServers(
       { ...bound, stored: options.storeDir !== undefined, nodes: registry.counters.liveNodes },
       'the rendezvous is running',
     )
-    return { ...bound, stop, counters }
+    return { ...bound, stop, counters, reloadCertificate }
   } catch (error) {
     await stop()
     throw error

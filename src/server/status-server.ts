@@ -9,7 +9,9 @@ import type { Logger } from '../base/logger.ts'
 import type { Status } from './status.ts'
 import { createServer } from 'node:http'
 import { formatEndpoint } from '../base/types.ts'
-import { metrics, statistics, STATUS_PAGE } from './status.ts'
+import { metrics, statistics } from './status.ts'
+import { STATUS_PAGE } from './status-page.ts'
+import { webHeaders } from '../runtime/web-page.ts'
 
 export interface StatusServerOptions {
   readonly listen: Endpoint // port 0 picks one
@@ -97,10 +99,7 @@ function send(
   response
     .writeHead(code, {
       'content-type': type,
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      'content-security-policy':
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'",
+      ...webHeaders(true),
       ...more,
     })
     .end(body)

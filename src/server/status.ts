@@ -1,15 +1,20 @@
-/** The rendezvous in numbers, in three forms: JSON, Prometheus text, and a page that polls the JSON. */
+/** The rendezvous in numbers, as JSON and as Prometheus text. Beside: status-page.ts, which shows the JSON. */
+import type { BeaconServer } from './beacon-server.ts'
 import type { BeaconCounters } from './beacon/beacon.ts'
 import type { RegistryCounters } from './registry/registry.ts'
+import { packageVersion } from '../runtime/files/package-file.ts'
+
+export type BeaconNumbers = BeaconCounters & BeaconServer['relayCounters']
 
 export interface Status {
   healthy(): boolean // false: the store refuses writes
-  counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconCounters }
+  counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconNumbers }
   connections(): number // to the registry, now
   beaconNodes(): number // node ids the beacon could relay to
+  fingerprint(): string // of the TLS certificate in use
 }
 
-/** The totals of the reference's `/api/stats`, without its lists of nodes and edges. */
+/** The totals of the reference's `/api/stats`, without its lists of nodes and edges; and what this rendezvous is. */
 export function statistics(status: Status, uptimeSec: number): object {
   const { registry, beacon } = status.counters()
   return {
@@ -26,6 +31,9 @@ export function statistics(status: Status, uptimeSec: number): object {
     relayed_frames: beacon.relayed,
     relayed_bytes: beacon.relayedBytes,
     uptime_secs: uptimeSec,
+    healthy: status.healthy(),
+    version: packageVersion(),
+    tls_fingerprint: status.fingerprint(),
   }
 }
 
@@ -52,45 +60,36 @@ export function metrics(status: Status, uptimeSec: number): string {
     add(
       'counter',
       `beacon_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_total`,
-      'See src/server/beacon/beacon.ts.',
+      BEACON_HELP[name as keyof BeaconNumbers],
       value,
     )
   }
   return `${lines.join('\n')}\n`
 }
 
-export const STATUS_PAGE = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>pilotgate rendezvous</title>
-<style>
-  body { font: 16px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 34rem; padding: 0 1rem; color: #1b1f24; background: #fff }
-  table { border-collapse: collapse; width: 100% }
-  td { padding: .3rem 0; border-bottom: 1px solid #d8dee4 }
-  td:last-child { text-align: right; font-variant-numeric: tabular-nums }
-  @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117 } td { border-color: #30363d } }
-</style>
-<h1>pilotgate rendezvous</h1>
-<p id="state">asking…</p>
-<table><tbody id="numbers"></tbody></table>
-<script>
-  const show = async () => {
-    const state = document.getElementById('state')
-    try {
-      const numbers = await (await fetch('api/stats')).json()
-      document.getElementById('numbers').replaceChildren(...Object.entries(numbers).map(([name, value]) => {
-        const row = document.createElement('tr')
-        for (const text of [name.replaceAll('_', ' '), value.toLocaleString()]) row.insertCell().textContent = text
-        return row
-      }))
-      state.textContent = 'up'
-    } catch {
-      state.textContent = 'does not answer'
-    }
-    setTimeout(show, 5000)
-  }
-  show()
-</script>
-</html>
-`
+/** Exported for the table of docs/rendezvous.md. */
+export const BEACON_HELP: Readonly<Record<keyof BeaconNumbers, string>> = {
+  too_short: 'Datagrams that are shorter than their type needs.',
+  bad_address: 'Datagrams with an address that cannot be one.',
+  unknown_type: 'Datagrams of an unknown type.',
+  notForBeacons: 'Datagrams that only nodes receive.',
+  discovers: 'Questions of nodes for their own address.',
+  entriesRefused: 'Nodes not remembered because the table is full.',
+  entriesUnknown: 'Nodes not remembered because no registry vouches for them.',
+  takeovers: 'Nodes that moved to another address.',
+  takeoversRefused: 'Claims of a node id from another address that were refused.',
+  syncs: 'Lists of node ids from other beacons.',
+  syncsIgnored: 'Such lists from addresses that are not our peers.',
+  punches: 'Hole punches arranged between two nodes.',
+  punchesLimited: 'Hole punches refused by a rate limit.',
+  punchesRefused: 'Hole punches of nodes that may not ask for them.',
+  punchesUnknown: 'Hole punches to nodes that are not here.',
+  relayed: 'Frames relayed to nodes here.',
+  relayedBytes: 'Bytes of these frames.',
+  forwarded: 'Frames passed on to another beacon.',
+  relaysForged: 'Frames whose sender is not the node it claims to be.',
+  relaysUnknown: 'Frames to nodes that are nowhere.',
+  relaysOverRate: 'Frames dropped because their sender is over its rate.',
+  relaysQueueFull: 'Frames dropped because their sender has too many waiting.',
+  relaysNoRoom: 'Frames dropped because the socket took no more.',
+}

@@ -3,9 +3,10 @@
  * §6). Only the last element of a peer's file name is used, nothing is overwritten, and both one peer and all peers
  * together are limited, in bytes on disk and in files.
  */
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { NodeId } from '../base/types.ts'
+import { makeFolder } from '../runtime/files/folder.ts'
 
 export interface Sender {
   readonly node: NodeId
@@ -58,7 +59,7 @@ export class Inbox {
 
   async #write(from: Sender, place: Place, content: Uint8Array, now: Date): Promise<string> {
     const dir = join(this.#dir, place.folder)
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await makeFolder(dir)
     const release = await this.#reserve(from, onDisk(content.length))
     try {
       return await writeBeside(dir, place, content, now)

@@ -102,6 +102,26 @@ export function checkCycles(tree: Tree): string[] {
   return cycles
 }
 
+/**
+ * What `pilotgate --version` reads before it answers: no package but the parser of the command line. Everything else is
+ * imported by the command that needs it, when it runs.
+ */
+export function checkLazy(tree: Tree): string[] {
+  const seen = new Map([...LOADED_AT_ONCE].map((path) => [path, path]))
+  const faults: string[] = []
+  for (const [path, trail] of seen)
+    for (const { specifier, clause } of importsOf(tree.get(path) ?? '')) {
+      if (clause === '' || /^type\b/.test(clause)) continue // import() and types
+      const next = posix.join(posix.dirname(path), specifier)
+      if (!specifier.startsWith('.')) {
+        if (!/^(node:|commander$)/.test(specifier)) faults.push(`${trail} → ${specifier}`)
+      } else if (!seen.has(next)) seen.set(next, `${trail} → ${next}`)
+    }
+  return faults
+}
+
+const LOADED_AT_ONCE = ['src/cli/main.ts', 'src/cli/program.ts', 'src/cli/world.ts', 'src/cli/faults.ts']
+
 export function checkIndex(tree: Tree): string[] {
   return eachImport(tree, (from, specifier, _clause, keyword) => {
     if (from !== 'src/index.ts' && keyword === 'export') return 're-exports; only src/index.ts does'

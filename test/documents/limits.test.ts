@@ -11,6 +11,7 @@ import { ROOT } from '../architecture/source.ts'
 /** Beginning of the row, file below src, constants whose values the row shows. */
 const LIMITS: readonly (readonly [string, string, readonly string[]])[] = [
   ['Mappings of one gateway', 'config/options.ts', ['MAX_MAPPINGS']],
+  ['Ports of a range', 'gateway/model/spec-text.ts', ['MAX_RANGE_PORTS']],
   ['Length of a Unix socket path', 'gateway/model/listen.ts', ['MAX_SOCKET_PATH_BYTES']],
   ['Time to drain after the first signal', 'cli/serve.ts', ['GRACE_MS']],
   ['Request body on the admin socket', 'admin/routes.ts', ['MAX_BODY_BYTES']],

@@ -1,8 +1,9 @@
 /** Commands that change a running gateway: map, unmap, expose, unexpose, with and without the file; bench, drain, down, completion. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
+import { join } from 'node:path'
 import type { BenchRecord } from '../../src/gateway/model/records.ts'
 import { address, eventually, Gateway, pair, Rendezvous, Stage } from './harness.ts'
 import type { Pair } from './harness.ts'
@@ -247,6 +248,26 @@ test('the completion script works in bash', async (t) => {
   )
   assert.ok((await complete('pilotgate up --st')).includes('--state-dir'))
   assert.deepEqual(await complete('pilotgate config d'), ['diff'])
+  assert.deepEqual((await complete('pilotgate completion ')).slice(0, 3), ['bash', 'zsh', 'fish'])
+  assert.deepEqual(await complete('pilotgate up --config '), [], 'a file: bash completes those itself')
+})
+
+test('the script completes the names that the running gateway has', async (t) => {
+  const bash = findProgram('bash')
+  if (bash === undefined) return t.skip('no bash on this machine')
+  const folder = stage.path('completion-bin')
+  await mkdir(folder)
+  await writeFile(join(folder, 'pilotgate'), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, { mode: 0o755 })
+  const env = { PATH: `${folder}:${process.env['PATH']}`, PILOTGATE_ADMIN: both.b.admin }
+  const { data } = JSON.parse((await both.b.cli('list', 'exposures', '--json')).stdout) as { data: { name: string }[] }
+  assert.ok(data.length > 0)
+  for (const words of ['unexpose ', 'drain --exposure ']) {
+    const list = `pilotgate ${words}`.split(' ').map((word) => `'${word}'`)
+    const script = `source <(pilotgate completion bash); COMP_WORDS=(${list.join(' ')}); COMP_CWORD=${list.length - 1}; _pilotgate; printf '%s\\n' "\${COMPREPLY[@]}"`
+    const { code, stdout, stderr } = await stage.run(bash, ['-c', script], { env: { ...process.env, ...env } })
+    assert.equal(code, 0, stderr)
+    for (const { name } of data) assert.ok(stdout.split('\n').includes(name), `${words}: ${stdout}`)
+  }
 })
 
 for (const [shell, check] of [

@@ -73,6 +73,17 @@ test('the curl line printed by the demo works unchanged, and Ctrl+C ends the dem
   )
 })
 
+test('`pilotgate down` ends the demo, which leaves nothing behind', async () => {
+  const temporary = stage.path('tmp-down')
+  await mkdir(temporary)
+  const demo = stage.start(['demo', '--json'], { env: { TMPDIR: temporary } })
+  const { admin } = (await demo.event('ready')) as unknown as { admin: { a: string } }
+  const down = await stage.pilotgate(['down', '--admin', admin.a])
+  assert.equal(down.code, 0, down.stderr)
+  assert.deepEqual(await demo.ended(10_000), { code: 0, signal: null })
+  assert.deepEqual(await readdir(temporary), [])
+})
+
 test('npm start -- --check in a fresh checkout builds, runs the demo and exits 0', async (t) => {
   // A copy of the files in a clone, with the dependencies already installed here: no network is needed.
   if (findProgram('npm') === undefined) return t.skip('npm is not installed')

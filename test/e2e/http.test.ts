@@ -287,7 +287,7 @@ test('a failure is answered with status, code and hint, as text or JSON', async 
     await ask('nobody.pilot.localhost'),
     /^HTTP\/1\.1 404 [\s\S]*Pilot-Error: NOT_FOUND[\s\S]*404 NOT_FOUND\n/,
   )
-  assert.match(await ask('127.0.0.1'), /^HTTP\/1\.1 404 [\s\S]*end in \.pilot\.localhost/)
+  assert.match(await ask('127.0.0.1', '-H', 'Host: 192.0.2.1'), /^HTTP\/1\.1 404 [\s\S]*end in \.pilot\.localhost/)
   assert.match(await ask('agent-b.pilot.localhost', '-H', 'Host: evil.example'), /^HTTP\/1\.1 404 /)
   assert.match(await ask('agent-b.pilot.localhost', '-H', 'Host: agent-a.pilot.localhost:1'), /^HTTP\/1\.1 [45]\d\d /) // ourselves
   const json = await ask('nobody.pilot.localhost', '-H', 'Accept: application/json')

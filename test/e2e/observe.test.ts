@@ -154,6 +154,7 @@ test('the dashboard shows live state without script errors or outside requests, 
     assert.match((await page.textContent('#peers-table'))!, /agent-b.*connected/)
     for (const name of ['agent-b:80', 'agent-b:5432'])
       assert.ok((await page.textContent('#mappings-table'))!.includes(name), name)
+    assert.match((await page.textContent('#mappings-table'))!, /listening/) // of what is offered there, nothing is known
     assert.match((await page.textContent('#rate-in'))!, /\/s$/)
     assert.ok(
       (await page.locator('html').evaluate((html: { readonly scrollWidth: number }) => html.scrollWidth)) <= width,

@@ -6,7 +6,7 @@
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -61,6 +61,22 @@ test('the package holds every file that its README links to, and neither sources
     ['README.md', 'results'],
     "only the benchmark's results; npm adds the page",
   )
+})
+
+test('the package is small: about fifty files of program, and types that lead to no other package', () => {
+  const files = readdirSync(join(installed, 'dist'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+  const programs = files.filter((file) => file.endsWith('.js'))
+  const types = files.filter((file) => file.endsWith('.d.ts'))
+  assert.equal(programs.length + types.length, files.length)
+  assert.ok(programs.length > 10 && programs.length <= 80, `${programs.length} programs`)
+  assert.ok(types.length > 10 && types.length <= 80, `${types.length} declarations`)
+  for (const file of types)
+    for (const [line, from] of readFileSync(file, 'utf8').matchAll(/^(?:import|export) .*from '([^.][^']*)'/gm))
+      assert.match(from!, /^node:/, `${file}: ${line}`)
+  const bytes = files.reduce((sum, file) => sum + statSync(file).size, 0)
+  assert.ok(bytes < 3_000_000, `${bytes} bytes`) // a browser or a compiler once got in elsewhere
 })
 
 test('plain JavaScript creates an overlay, dials over it, and tells errors apart by class', async () => {
@@ -119,6 +135,29 @@ test('the examples and the blocks in docs/api.md type-check against the publishe
   assert.equal(await check(), '')
   writeFileSync(stage.path('wrong.ts'), `import { createNode } from 'pilotgate'\nawait createNode({ registry: 5 })\n`)
   assert.match(await check(), /^wrong\.ts\(2,\d+\): error TS/) // so the types really are checked
+})
+
+test('a program that uses neither gRPC nor zod reads only our own types', async () => {
+  writeFileSync(lean.path('package.json'), '{"type":"module"}')
+  writeFileSync(
+    lean.path('app.ts'),
+    `import { createGateway, serveGrpc } from 'pilotgate'\nimport { testnet } from 'pilotgate/testing'\nconsole.log(createGateway, serveGrpc, testnet)\n`,
+  )
+  link(lean, ['@types/node', 'undici-types'])
+  const flags = ['--module', 'nodenext', '--target', 'es2023', '--strict', '--types', 'node', '--noEmit', '--listFiles']
+  const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), [...flags, '--skipLibCheck', 'false', 'app.ts'], {
+    cwd: lean.dir,
+    timeout: 60_000,
+  })
+  const read = stdout.split('\n').filter((file) => file.includes('/node_modules/'))
+  assert.ok(
+    read.some((file) => file.endsWith('/pilotgate/dist/index.d.ts')),
+    stdout,
+  )
+  assert.deepEqual(
+    read.filter((file) => !/node_modules\/(pilotgate|@types\/node|undici-types|@?typescript)\//.test(file)),
+    [],
+  )
 })
 
 test('the packaged program runs', async () => {

@@ -1,4 +1,5 @@
 /** `pilotgate bench PEER`: measures the path to a peer with its echo service. */
+import { Option } from 'commander'
 import { MAX_BENCH_BYTES, MAX_BENCH_MS, MIN_BENCH_BYTES, MIN_BENCH_MS } from '../../admin/routes.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { BenchOptions, BenchRecord } from '../../gateway/model/records.ts'
@@ -24,13 +25,16 @@ export function addBench(cli: Cli): void {
       ['pilotgate bench agent-b', 'pilotgate bench agent-b --bytes 1G --for 30s --json'],
     ),
   )
-    .option(
-      '--bytes <n>',
-      'bytes to send there and back, at most: 500k, 64M, 1G',
-      bytesOption('--bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES),
-      64_000_000,
+    .addOption(
+      new Option('--bytes <n>', 'bytes to send there and back, at most: 500k, 64M, 1G')
+        .argParser(bytesOption('--bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES))
+        .default(64_000_000, '64M'),
     )
-    .option('--for <time>', 'stop sending after this time', durationOption('--for', MIN_BENCH_MS, MAX_BENCH_MS), 5_000)
+    .addOption(
+      new Option('--for <time>', 'stop sending after this time, such as 30s')
+        .argParser(durationOption('--for', MIN_BENCH_MS, MAX_BENCH_MS))
+        .default(5_000, '5s'),
+    )
     .action(
       cli.action(async (out, peer: string, options: Options) =>
         bench(out, cli.world, clientOf(options, cli.world), peer, { bytes: options.bytes, forMs: options.for }),

@@ -4,8 +4,9 @@
 import type { Command } from 'commander'
 import { PilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
-import { parseExposeSpec } from '../../gateway/model/expose-spec.ts'
-import { formatMapSpec, parseMapSpec } from '../../gateway/model/map-spec.ts'
+import type { Edit } from '../../gateway/control.ts'
+import { expandExposeSpec, parseExposeSpec } from '../../gateway/model/expose-spec.ts'
+import { expandMapSpec, formatMapSpec, parseMapSpec } from '../../gateway/model/map-spec.ts'
 import { TICKET_PREFIX } from '../../gateway/tickets/text.ts'
 import type { MappedRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
@@ -59,8 +60,8 @@ function addMap(cli: Cli): void {
   const command = cli.add(
     cli.program,
     'map <spec>',
-    'map a remote port to a local address: [[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp]',
-    ['pilotgate map 8080:agent-b:80', 'pilotgate map agent-b:5432 --name db --save'],
+    'map a remote port, or a range, to a local address: [[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp]',
+    ['pilotgate map 8080:agent-b:80', 'pilotgate map agent-b:8000-8010', 'pilotgate map agent-b:5432 --name db --save'],
   )
   withStartOptions(withEdit(named(scannable(command)))).action(
     cli.action(async (out, spec: string, options: ChangeOptions & ScanOptions) => {
@@ -72,27 +73,22 @@ function addMap(cli: Cli): void {
           undefined,
           'Use a ticket with `pilotgate join TICKET [LOCAL]`.',
         )
-      const { localAddress, localPort, ...rest } = parseMapSpec(spec)
-      if (localAddress !== undefined && localPort > 0)
-        await checkFree(
-          cli.world,
-          formatEndpoint({ address: localAddress, port: localPort }),
-          (port) => `pilotgate map ${formatMapSpec({ ...rest, localAddress, localPort: Number(port) })}`,
-        )
+      for (const one of expandMapSpec(spec)) await checkLocal(cli.world, one)
       return await askOrStart(
         cli.world,
         options,
         async (client) => {
-          const record = await client.map(spec, editOf(options))
-          out.result(record, [
+          const records = await each(expandMapSpec(spec), options, client.map, client.unmap)
+          const lines = records.map(async (record) => [
             `mapped ${mappedLine(record)}, as ${record.name}`,
-            ...openLines(record, options, cli.world),
+            ...(await openLines(record, options, cli.world)),
           ])
-          undo(out, `pilotgate unmap ${record.name}`, options)
+          tell(out, records, (await Promise.all(lines)).flat())
+          if (records.length === 1) undo(out, `pilotgate unmap ${records[0]!.name}`, options)
         },
         async () =>
           serve(out, cli.world, { ...options, map: [...(options.map ?? []), spec] }, async (control) => {
-            if (options.qr === true) out.note(...openLines(control.mappings().at(-1)!, options, cli.world))
+            if (options.qr === true) out.note(...(await openLines(control.mappings().at(-1)!, options, cli.world)))
           }),
       )
     }),
@@ -106,6 +102,7 @@ function addExpose(cli: Cli): void {
     'expose a local service to trusted peers: PORT[/udp]=TARGET[,allow=PEER]...',
     [
       'pilotgate expose 80=3000',
+      'pilotgate expose 8000-8010=127.0.0.1:9000',
       'pilotgate expose 80=3000 --for 2h',
       'pilotgate expose 5432=127.0.0.1:5432,allow=agent-a --save',
     ],
@@ -126,9 +123,13 @@ function addExpose(cli: Cli): void {
         cli.world,
         options,
         async (client) => {
-          const record = await client.expose(spec, editOf(options))
-          out.result(record, [`exposed ${exposedLine(record)}, as ${record.name}`])
-          undo(out, `pilotgate unexpose ${record.name}`, options)
+          const records = await each(expandExposeSpec(spec), options, client.expose, client.unexpose)
+          tell(
+            out,
+            records,
+            records.map((record) => `exposed ${exposedLine(record)}, as ${record.name}`),
+          )
+          if (records.length === 1) undo(out, `pilotgate unexpose ${records[0]!.name}`, options)
         },
         async () => serve(out, cli.world, { ...options, expose: [...(options.expose ?? []), spec] }),
       )
@@ -139,6 +140,43 @@ function addExpose(cli: Cli): void {
 /** As they were given, for another command. */
 function termsOf({ for: duration, once }: ExposeOptions): string {
   return `${duration === undefined ? '' : ` --for ${duration}`}${once === true ? ' --once' : ''}`
+}
+
+/** One change for each spec, all of them or none; `--if-version` guards the first, `--name` gets a number for each. */
+async function each<T extends { readonly name: string }>(
+  specs: readonly string[],
+  options: ChangeOptions,
+  make: (spec: string, edit: Edit) => Promise<T>,
+  unmake: (name: string, edit: Edit) => Promise<unknown>,
+): Promise<readonly T[]> {
+  const { ifVersion, name, save } = editOf(options)
+  const made: T[] = []
+  try {
+    for (const spec of specs) {
+      const named = specs.length === 1 || name === undefined ? name : `${name}:${made.length + 1}`
+      made.push(await make(spec, { save, name: named, ifVersion: made.length === 0 ? ifVersion : undefined }))
+    }
+  } catch (error) {
+    for (const record of made.reverse()) await unmake(record.name, { save })
+    throw error
+  }
+  return made
+}
+
+/** One record as before; several as a list. */
+function tell(out: Output, records: readonly unknown[], lines: readonly string[]): void {
+  out.result(records.length === 1 ? records[0] : records, lines)
+}
+
+/** @throws PilotError PORT_IN_USE with the way on, if another program listens where this mapping would. */
+async function checkLocal(world: World, spec: string): Promise<void> {
+  const { localAddress, localPort, ...rest } = parseMapSpec(spec)
+  if (localAddress === undefined || localPort === 0) return
+  await checkFree(
+    world,
+    formatEndpoint({ address: localAddress, port: localPort }),
+    (port) => `pilotgate map ${formatMapSpec({ ...rest, localAddress, localPort: Number(port) })}`,
+  )
 }
 
 export function named(command: Command): Command {
@@ -158,12 +196,12 @@ export function rewriting(command: Command): Command {
 }
 
 /** What to open. A port does not say for certain whether its service speaks HTTP. */
-export function openLines(record: MappedRecord, { qr }: ScanOptions, world: World): string[] {
+export async function openLines(record: MappedRecord, { qr }: ScanOptions, world: World): Promise<string[]> {
   const url = urlOf(record)
   if (url === undefined) return []
   if (qr === true && !isForOthers(record.local))
     sideNote(world, 'no QR code: other machines cannot reach this address; name one of this machine, with --allow-lan')
-  return [`open ${url}`, ...(qr === true && isForOthers(record.local) ? qrLines(url, world) : [])]
+  return [`open ${url}`, ...(qr === true && isForOthers(record.local) ? await qrLines(url, world) : [])]
 }
 
 export interface ScanOptions {

@@ -4,11 +4,9 @@
  */
 import { PilotError } from '../../base/errors.ts'
 import { OPTION_NAMES } from '../../config/option-table.ts'
-import { settingsOf } from '../../config/origins.ts'
 import type { SettingOrigin, SettingRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import { readSources, type UpOptions } from '../serve.ts'
-import { table } from '../text.ts'
 import type { World } from '../world.ts'
 import { clientOf } from './reader.ts'
 
@@ -17,10 +15,7 @@ export type ShowOptions = UpOptions
 export async function showConfig(out: Output, world: World, options: ShowOptions): Promise<void> {
   const settings = await readSettings(world, options)
   const rows = settings.map(({ key, value, origin }) => [key, formatValue(value), formatOrigin(origin)])
-  out.result(
-    settings,
-    table(['KEY', 'VALUE', 'ORIGIN'], rows, (text) => out.bold(text)),
-  )
+  out.result(settings, out.table(['KEY', 'VALUE', 'ORIGIN'], rows))
 }
 
 /** With options of `up`, what such a gateway would use; without, what the running one uses, if there is one. */
@@ -33,6 +28,7 @@ async function readSettings(world: World, options: ShowOptions): Promise<readonl
       if (!(error instanceof PilotError) || error.code !== 'NOT_RUNNING' || options.admin !== undefined) throw error
     }
   }
+  const { settingsOf } = await import('../../config/origins.ts')
   return settingsOf(await readSources(options, world))
 }
 

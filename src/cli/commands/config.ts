@@ -6,9 +6,6 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { ConfigChange } from '../../gateway/control.ts'
 import { PilotError } from '../../base/errors.ts'
-import { schemaText } from '../../config/json-schema.ts'
-import { loadConfig } from '../../config/load.ts'
-import { resolveOptions } from '../../config/options.ts'
 import { STARTER } from '../../config/starter.ts'
 import { formatTarget } from '../../gateway/model/expose-spec.ts'
 import type { Cli } from '../cli.ts'
@@ -51,6 +48,7 @@ export function addConfig(cli: Cli): void {
     ])
     .action(
       cli.action(async (out) => {
+        const { schemaText } = await import('../../config/json-schema.ts')
         const text = schemaText()
         out.result(JSON.parse(text), [text.trimEnd()])
       }),
@@ -84,6 +82,8 @@ async function checkConfig(
   file: string,
   flags: { readonly allowLan?: boolean },
 ): Promise<void> {
+  const { loadConfig } = await import('../../config/load.ts')
+  const { resolveOptions } = await import('../../config/options.ts')
   const { HOME, XDG_STATE_HOME } = world.env // not PILOTGATE_*: the file is checked, not this shell
   const options = resolveOptions({ flags, env: { HOME, XDG_STATE_HOME }, file: await loadConfig(file) })
   const mappings = options.maps.map(({ name, peer, port, localAddress, localPort }) => ({

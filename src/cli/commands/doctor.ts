@@ -3,11 +3,11 @@
  * to do.
  */
 import { ERRORS, PilotError } from '../../base/errors.ts'
-import { loadConfig } from '../../config/load.ts'
-import { resolveOptions, type Flags } from '../../config/options.ts'
+import type { Flags } from '../../config/flags.ts'
 import type { DoctorCheck, DoctorRecord, ExplainRecord, ExplainStep } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
+import { readOptions } from '../serve.ts'
 import type { World } from '../world.ts'
 import { withOptions } from './options.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
@@ -56,12 +56,7 @@ async function doctor(world: World, options: DoctorOptions): Promise<DoctorRecor
     ...(beacon !== undefined && { beacon }),
     ...(listen !== undefined && { listen }),
   }
-  const file = config ?? world.env['PILOTGATE_CONFIG']
-  const wanted = resolveOptions({
-    flags,
-    env: world.env,
-    file: file === undefined || file === '' ? undefined : await loadConfig(file),
-  })
+  const wanted = await readOptions({ ...flags, ...(config !== undefined && { config }) }, world)
   const { checkUp } = await world.modules.checkUp()
   return await checkUp(wanted)
 }

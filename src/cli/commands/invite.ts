@@ -1,6 +1,5 @@
 /** `pilotgate invite`, and the display of a ticket for this command and `share`. */
 import type { Command } from 'commander'
-import { renderUnicodeCompact } from 'uqr'
 import { PilotError } from '../../base/errors.ts'
 import { GUEST_LABEL_FORM, isGuestLabel } from '../../gateway/model/guest-label.ts'
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
@@ -41,7 +40,8 @@ export function addInvite(cli: Cli): void {
       cli.action(async (out, options: InviteOptions) => {
         const { service, label, qr } = options
         const record = await clientOf(options, cli.world).invite(service, options.for ?? TICKET_MS, label)
-        out.result(record, ticketLines(record, qr === true, out, cli.world))
+        const code = qr === true ? await qrLines(record.ticket, cli.world) : []
+        out.result(record, ticketLines(record, code, out, cli.world))
         warnOfLoopback(record, cli.world)
       }),
     )
@@ -90,16 +90,15 @@ export function labelled(command: Command): Command {
   )
 }
 
-/** Only the ticket into a pipe; for people also what to do with it. @param drawn also as a QR code. @param what it opens. */
+/** Only the ticket into a pipe; for people also what to do with it. @param code the same as a QR code, if wanted. @param what it opens. */
 export function ticketLines(
   record: TicketRecord,
-  drawn: boolean,
+  code: readonly string[],
   out: Output,
   world: World,
   what = serviceText(record.service),
 ): string[] {
   const { ticket, port, label, expires } = record
-  const code = drawn ? qrLines(ticket, world) : []
   if (!world.terminal || out.quiet) return [ticket, ...code]
   const isWeb = urlOf({ local: `127.0.0.1:${port}`, remote: `:${port}`, protocol: record.protocol }) !== undefined
   const local = isWeb ? WEB_PORT : port >= FIRST_FREE_PORT ? port : undefined
@@ -117,7 +116,8 @@ export function ticketLines(
 }
 
 /** Nothing where it would be broken by the edge of the window. */
-export function qrLines(text: string, world: World): string[] {
+export async function qrLines(text: string, world: World): Promise<string[]> {
+  const { renderUnicodeCompact } = await import('uqr')
   const lines = renderUnicodeCompact(text, { border: 2 }).split('\n')
   const width = lines[0]!.length
   if (world.columns === undefined || world.columns >= width) return lines

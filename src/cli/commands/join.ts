@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { AdminClient } from '../../admin/client.ts'
 import type { MappedRecord, TicketUseRecord } from '../../gateway/model/records.ts'
-import { resolveOptions } from '../../config/options.ts'
 import { mappedRow } from '../screen.ts'
 import { columnsOf } from '../teller.ts'
 import type { Ticket } from '../../gateway/tickets/text.ts'
@@ -14,7 +13,7 @@ import { parseTicket } from '../../gateway/tickets/text.ts'
 import type { Cli } from '../cli.ts'
 import { mappedLine } from '../event-line.ts'
 import type { Output } from '../output.ts'
-import { readSources, serve, type UpOptions } from '../serve.ts'
+import { readOptions, serve, type UpOptions } from '../serve.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
 import { checkFree } from '../where.ts'
 import type { World } from '../world.ts'
@@ -57,7 +56,7 @@ async function joinRunning(
   const { used, record } = await redeemAndMap(client, ticket, local, options)
   out.result({ ...record, ticket: used }, [
     `mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`,
-    ...openLines(record, options, world),
+    ...(await openLines(record, options, world)),
   ])
   out.undo(`pilotgate unmap ${record.name}; pilotgate trust revoke ${used.peer}`)
 }
@@ -90,7 +89,7 @@ async function joinInForeground(
       )
       const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
       const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
-      const [url, ...code] = openLines(record, options, world)
+      const [url, ...code] = await openLines(record, options, world)
       if (world.terminal) out.note('', ...mappedRow(record, columnsOf(world), out), ...code, '')
       else if (url !== undefined) out.note(url, ...code)
       if (!named)
@@ -112,7 +111,7 @@ function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {
 
 /** State folder of the node that a foreign registry sees, next to our own state. */
 async function guestState(world: World, options: ChangeOptions, ticket: Ticket): Promise<UpOptions> {
-  const own = resolveOptions(await readSources(options, world))
+  const own = await readOptions(options, world)
   const isOurs =
     own.registry === ticket.registry ||
     (ticket.fingerprint !== undefined &&

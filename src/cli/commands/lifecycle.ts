@@ -8,7 +8,7 @@ import { GRACE_MS } from '../serve.ts'
 import { plural } from '../text.ts'
 import type { World } from '../world.ts'
 import { changeLines } from './config.ts'
-import { numberOption } from './numbers.ts'
+import { durationOption, written } from './numbers.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 interface DrainOptions extends ReaderOptions {
@@ -28,14 +28,14 @@ export function addLifecycle(cli: Cli): void {
   withAdmin(
     cli.add(cli.program, 'drain', 'stop accepting connections, and wait until the open ones have ended', [
       'pilotgate drain',
-      'pilotgate drain --exposure api --timeout 60',
+      'pilotgate drain --exposure api --timeout 60s',
     ]),
   )
     .option('--exposure <name>', 'only at this exposure')
     .option(
-      '--timeout <s>',
-      'wait at most this many seconds, then exit with 124; the drain continues',
-      numberOption('--timeout', 0, 1_000_000),
+      '--timeout <time>',
+      'wait at most 30s, 10m, 2h, then exit with 124; the drain continues; a number alone is seconds',
+      durationOption('--timeout', 0, 1_000_000_000, 1_000),
     )
     .action(
       cli.action(async (out, options: DrainOptions) => drain(out, cli.world, clientOf(options, cli.world), options)),
@@ -67,7 +67,7 @@ async function drain(
   const resume = `pilotgate resume${exposure === undefined ? '' : ` --exposure ${exposure}`}`
   let record = await client.drain(exposure)
   if (record.connections > 0) out.note(`draining; ${plural(record.connections, 'connection')} still open`)
-  const until = performance.now() + (timeout === undefined ? Infinity : timeout * 1_000)
+  const until = performance.now() + (timeout === undefined ? Infinity : timeout)
   const wait = { over: false }
   const unsubscribe = world.onStop(() => {
     wait.over = true
@@ -76,7 +76,7 @@ async function drain(
     if (performance.now() >= until)
       throw new PilotError(
         'TIMED_OUT',
-        `${plural(record.connections, 'connection')} still open after ${timeout} s; the drain continues`,
+        `${plural(record.connections, 'connection')} still open after ${written(timeout ?? 0)}; the drain continues`,
         { connections: record.connections },
         undefined,
         `\`pilotgate list connections\` shows them; \`${resume}\` undoes the drain.`,

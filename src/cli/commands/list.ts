@@ -17,10 +17,8 @@ import type { Limits } from '../../gateway/model/expose-spec.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
 import { causeText, whoIs } from '../event-line.ts'
-import { clock, formatAge, formatBytes, formatRtt, formatUntil, plural, table, unverified } from '../text.ts'
+import { clock, formatAge, formatBytes, formatRtt, formatUntil, plural, unverified } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
-
-type Heading = (text: string) => string
 
 export function addList(cli: Cli): void {
   const list = cli.add(cli.program, 'list', 'list mappings, exposures, connections, peers, or the services of a peer', [
@@ -53,10 +51,9 @@ export function addList(cli: Cli): void {
     .action(
       cli.action(async (out, options: ReaderOptions & { readonly paths?: boolean }) => {
         const peers = await clientOf(options, cli.world).peers()
-        const bold = (text: string): string => out.bold(text)
         out.result(
           peers,
-          options.paths === true ? peers.flatMap((peer) => pathLines(peer, bold)) : peerLines(peers, bold),
+          options.paths === true ? peers.flatMap((peer) => pathLines(peer, out)) : peerLines(peers, out),
         )
       }),
     )
@@ -88,10 +85,7 @@ async function mappings(out: Output, client: AdminClient): Promise<void> {
   const groups = records.flatMap(({ name, peers }) =>
     peers === undefined ? [] : [`${name}: ${peers.length === 0 ? 'no peer yet' : peers.map(peerText).join(', ')}`],
   )
-  out.result(records, [
-    ...table(['NAME', 'LOCAL', 'PEER', 'REMOTE', 'PROTOCOL', 'STATE'], rows, (text) => out.bold(text)),
-    ...groups,
-  ])
+  out.result(records, [...out.table(['NAME', 'LOCAL', 'PEER', 'REMOTE', 'PROTOCOL', 'STATE'], rows), ...groups])
 }
 
 async function exposures(out: Output, client: AdminClient): Promise<void> {
@@ -106,10 +100,7 @@ async function exposures(out: Output, client: AdminClient): Promise<void> {
     state(entry),
     termsText(entry),
   ])
-  out.result(
-    records,
-    table(['NAME', 'PORT', 'TARGET', 'ALLOW', 'PROTOCOL', 'STATE', 'TERMS'], rows, (text) => out.bold(text)),
-  )
+  out.result(records, out.table(['NAME', 'PORT', 'TARGET', 'ALLOW', 'PROTOCOL', 'STATE', 'TERMS'], rows))
 }
 
 /** When an exposure ends, its limits, and its open tickets; `-` if it has none of these. */
@@ -147,10 +138,9 @@ function connections(out: Output, records: readonly ConnectionRecord[]): void {
   if (records.length === 0) return out.result(records, ['no connections'])
   out.result(
     records,
-    table(
+    out.table(
       ['ID', 'DIRECTION', 'SERVICE', 'PEER', 'STATE', 'LOCAL', 'REMOTE', 'IN', 'OUT', 'AGE'],
       records.map(connectionRow),
-      (text) => out.bold(text),
     ),
   )
 }
@@ -167,10 +157,7 @@ function recent(out: Output, records: readonly EndedConnectionRecord[]): void {
     formatAge(entry.durationMs),
     causeText(entry),
   ])
-  out.result(
-    records,
-    table(['ENDED', 'DIRECTION', 'SERVICE', 'PEER', 'IN', 'OUT', 'DURATION', 'HOW'], rows, (text) => out.bold(text)),
-  )
+  out.result(records, out.table(['ENDED', 'DIRECTION', 'SERVICE', 'PEER', 'IN', 'OUT', 'DURATION', 'HOW'], rows))
 }
 
 function connectionRow(entry: ConnectionRecord): string[] {
@@ -188,7 +175,7 @@ function connectionRow(entry: ConnectionRecord): string[] {
   ]
 }
 
-function peerLines(peers: readonly PeerRecord[], heading: Heading): string[] {
+function peerLines(peers: readonly PeerRecord[], out: Output): string[] {
   if (peers.length === 0) return ['no peers yet']
   const rows = peers.map((peer) => [
     peer.hostname ?? unverified(peer.unverifiedName, peer.fingerprint) ?? '-',
@@ -207,10 +194,10 @@ function peerLines(peers: readonly PeerRecord[], heading: Heading): string[] {
     peer.reason === null ? [] : [`${peer.hostname ?? peer.address}: ${peer.reason}`],
   )
   const head = ['HOSTNAME', 'ADDRESS', 'TRUSTED', 'STATE', 'PATH', 'ENDPOINT', 'RTT', 'STREAMS', 'IN', 'OUT', 'HEARD']
-  return [...table(head, rows, heading), ...(why.length === 0 ? [] : ['', ...why])]
+  return [...out.table(head, rows), ...(why.length === 0 ? [] : ['', ...why])]
 }
 
-function pathLines(peer: PeerRecord, heading: Heading): string[] {
+function pathLines(peer: PeerRecord, out: Output): string[] {
   const title = `${peer.hostname ?? peer.address}, ${peer.state}${peer.reason === null ? '' : `; ${peer.reason}`}`
   if (peer.paths.length === 0) return [title, '  no known path', '']
   const rows = peer.paths.map((path) => [
@@ -223,7 +210,7 @@ function pathLines(peer: PeerRecord, heading: Heading): string[] {
     formatBytes(path.bytesIn),
     formatBytes(path.bytesOut),
   ])
-  return [title, ...table(['  PATH', 'ENDPOINT', 'STATE', 'RTT', 'MTU', 'LOSS', 'IN', 'OUT'], rows, heading), '']
+  return [title, ...out.table(['  PATH', 'ENDPOINT', 'STATE', 'RTT', 'MTU', 'LOSS', 'IN', 'OUT'], rows), '']
 }
 
 /** A peer announces nothing, so that scanning it reveals nothing: only ports mapped here can be listed. */
@@ -232,10 +219,9 @@ async function services(out: Output, client: AdminClient, asked: string): Promis
   out.result(servicesRecord(record), [
     ...(record.ports.length === 0
       ? [`no port of ${record.peer} is mapped here`]
-      : table(
+      : out.table(
           ['PORT', 'PROTOCOL', 'LOCAL'],
           record.ports.map(({ port, protocol, local }) => [String(port), protocol, local]),
-          (text) => out.bold(text),
         )),
     '',
     `Peers do not announce what they expose. To test a port: pilotgate doctor ${record.peer}:PORT`,

@@ -1,11 +1,20 @@
 /** Numbers on the command line: integers within limits, which error messages state. */
 import { PilotError } from '../../base/errors.ts'
 
-/** A duration with its unit, in ms. */
-export function durationOption(name: string, leastMs: number, mostMs: number): (text: string) => number {
+/**
+ * A duration with its unit, in ms.
+ * @param bareMs what a number without a unit means, where that was the notation once.
+ */
+export function durationOption(
+  name: string,
+  leastMs: number,
+  mostMs: number,
+  bareMs?: number,
+): (text: string) => number {
   return (text) => {
-    const [, digits, unit] = /^(\d{1,9})(s|m|h|d)$/.exec(text) ?? []
-    const value = digits === undefined ? Number.NaN : Number(digits) * UNITS_MS[unit!]!
+    const [, digits, unit] = /^(\d{1,9})(ms|s|m|h|d)?$/.exec(text) ?? []
+    const unitMs = unit === undefined ? bareMs : UNITS_MS[unit]
+    const value = Number(digits) * (unitMs ?? Number.NaN)
     if (value >= leastMs && value <= mostMs) return value
     throw new PilotError(
       'USAGE',
@@ -32,12 +41,13 @@ export function bytesOption(name: string, least: number, most: number): (text: s
 const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 }
 
 /** In the largest unit that leaves a whole number. */
-function written(ms: number): string {
-  const unit = ['d', 'h', 'm'].find((name) => Number.isInteger(ms / UNITS_MS[name]!)) ?? 's'
+export function written(ms: number): string {
+  if (ms === 0) return '0s'
+  const unit = ['d', 'h', 'm', 's'].find((name) => Number.isInteger(ms / UNITS_MS[name]!)) ?? 'ms'
   return `${ms / UNITS_MS[unit]!}${unit}`
 }
 
-const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 export function numberOption(name: string, least: number, most: number): (text: string) => number {
   return (text) => {

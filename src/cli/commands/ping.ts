@@ -1,4 +1,5 @@
 /** `pilotgate ping PEER`: echoes through the tunnel: their path, their speed, and how many came back. */
+import { Option } from 'commander'
 import type { PingRecord } from '../../gateway/model/records.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
@@ -7,7 +8,7 @@ import type { Cli } from '../cli.ts'
 import { formatRtt, plural } from '../text.ts'
 import type { World } from '../world.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
-import { numberOption } from './numbers.ts'
+import { durationOption, numberOption } from './numbers.ts'
 
 interface PingOptions extends ReaderOptions {
   readonly count: number
@@ -22,8 +23,16 @@ export function addPing(cli: Cli): void {
     ]),
   )
     .option('--count <n>', 'number of echoes', numberOption('--count', 1, 1_000_000), 4)
-    .option('--interval <ms>', 'pause between two echoes', numberOption('--interval', 0, 3_600_000), 1_000)
-    .option('--timeout <ms>', 'time to wait for each reply', numberOption('--timeout', 1, 60_000), 5_000)
+    .addOption(
+      new Option('--interval <time>', 'pause between two echoes, such as 200ms; a number alone is ms')
+        .argParser(durationOption('--interval', 0, 3_600_000, 1))
+        .default(1_000, '1s'),
+    )
+    .addOption(
+      new Option('--timeout <time>', 'time to wait for each reply, such as 500ms; a number alone is ms')
+        .argParser(durationOption('--timeout', 1, 60_000, 1))
+        .default(5_000, '5s'),
+    )
     .action(
       cli.action(async (out, peer: string, options: PingOptions) =>
         ping(out, clientOf(options, cli.world), cli.world, peer, options),
@@ -79,7 +88,7 @@ async function ping(
       received: replies.length,
       rtts,
       minMs: least,
-      avgMs: mean,
+      avgMs: Math.round(mean * 1_000) / 1_000,
       maxMs: most,
       replies,
     },

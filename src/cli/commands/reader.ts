@@ -1,7 +1,7 @@
 /** The common part of commands that query a running gateway: --admin and its client. */
 import type { Command } from 'commander'
 import type { AdminClient } from '../../admin/client.ts'
-import { resolveAdminSocket } from '../../config/options.ts'
+import { resolveAdminSocket } from '../../config/paths.ts'
 import type { World } from '../world.ts'
 
 export interface ReaderOptions {

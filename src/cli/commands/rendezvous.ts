@@ -1,15 +1,17 @@
 /** `pilotgate rendezvous`: the registry and the beacon, for self-hosting. */
-import { readFile } from 'node:fs/promises'
-import { PilotError } from '../../base/errors.ts'
+import { asPilotError, PilotError } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
 import { parseEndpoint } from '../../base/types.ts'
-import type { Environment } from '../../config/env.ts'
+import { idleVariables } from '../../config/variables.ts'
 import type { Compat } from '../../server/registry/options.ts'
 import { COMPAT } from '../../server/registry/options.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
 import { stopRequests } from '../stop.ts'
-import type { RendezvousStart, World } from '../world.ts'
+import type { RendezvousStart, RunningRendezvous, World } from '../world.ts'
+import { readAdminToken } from './admin-token.ts'
 import { collect } from './options.ts'
+import { addRendezvousAdmin } from './rendezvous-admin.ts'
 
 interface RendezvousFlags {
   readonly registry?: string
@@ -27,10 +29,11 @@ interface RendezvousFlags {
 }
 
 export function addRendezvous(cli: Cli): void {
-  cli
+  const command = cli
     .add(cli.program, 'rendezvous', 'run a registry and a beacon, where gateways meet', [
       'pilotgate rendezvous --registry 0.0.0.0:9000 --beacon 0.0.0.0:9001 --store /var/lib/pilotgate',
       'pilotgate rendezvous --store ./rv --http 127.0.0.1:9002 --admin-token-file ./token',
+      'pilotgate rendezvous nodes --admin-token-file ./token',
     ])
     .option(
       '--registry <ip:port>',
@@ -61,12 +64,14 @@ export function addRendezvous(cli: Cli): void {
       collect,
     )
     .action(cli.action(async (out, flags: RendezvousFlags) => rendezvous(out, cli.world, flags)))
+  addRendezvousAdmin(cli, command)
 }
 
 async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Promise<number> {
-  const options = await startOptions(flags, world.env)
+  const options = await startOptions(flags, world)
   const stops = stopRequests(world)
   const log = (await world.modules.log()).createLogger(out.logLevel('info'), out.logFormat)
+  for (const idle of idleVariables(world.env, 'rendezvous')) log.warn(idle, 'this variable changes nothing here')
   const uncontain = world.contain((error) =>
     log.error({ code: 'FAILED', reason: String(error) }, 'an internal error was contained; the rendezvous continues'),
   )
@@ -80,18 +85,33 @@ async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Pr
   ]
   if (fingerprint !== undefined) lines.push(`         TLS fingerprint ${fingerprint}`)
   out.event({ event: 'ready', registry, beacon, ...more }, lines.join('\n'))
+  const unfollow = world.onReload(() => void reloadCertificate(server, out, log))
   await stops.first
+  unfollow()
   await Promise.race([server.stop(), stops.second])
   stops.dispose()
   uncontain()
   return 0
 }
 
+/** On SIGHUP. The files may be half renewed: then the certificate in use stays. */
+async function reloadCertificate(server: RunningRendezvous, out: Output, log: Logger): Promise<void> {
+  try {
+    const { fingerprint, changed } = await server.reloadCertificate()
+    log.info({ fingerprint, changed }, 'SIGHUP: read the TLS certificate again')
+    if (changed) out.event({ event: 'certificate', fingerprint }, `renewed  TLS fingerprint ${fingerprint}`)
+  } catch (error) {
+    const { code, message } = asPilotError(error)
+    log.error({ code, reason: message }, 'the new TLS certificate cannot be used; the old one stays in use')
+  }
+}
+
 /** Flags over environment. @throws PilotError USAGE. */
-async function startOptions(flags: RendezvousFlags, env: Environment): Promise<Omit<RendezvousStart, 'log'>> {
+async function startOptions(flags: RendezvousFlags, world: World): Promise<Omit<RendezvousStart, 'log'>> {
+  const { env } = world
   const storeDir = flags.store ?? (env['PILOTGATE_STORE'] || undefined)
   const http = flags.http ?? (env['PILOTGATE_HTTP'] || undefined)
-  const adminToken = await readAdminToken(flags, env)
+  const adminToken = await readAdminToken(flags.adminTokenFile, world)
   const compat = (flags.compat ?? []).flatMap((names) => names.split(',')).map(checkCompat)
   const rules = {
     ...(adminToken !== undefined && { adminToken }),
@@ -113,27 +133,6 @@ async function startOptions(flags: RendezvousFlags, env: Environment): Promise<O
     ...(Object.keys(rules).length > 0 && { rules }),
     ...(Object.keys(beaconRules).length > 0 && { beaconRules }),
   }
-}
-
-/** Never from the command line, which every user of the machine can read. */
-async function readAdminToken(flags: RendezvousFlags, env: Environment): Promise<string | undefined> {
-  const file = flags.adminTokenFile
-  let token = env['PILOTGATE_ADMIN_TOKEN'] ?? ''
-  if (file !== undefined) {
-    token = (
-      await readFile(file, 'utf8').catch((error: Error) => {
-        throw new PilotError('USAGE', `--admin-token-file: ${error.message}`, { file }, error)
-      })
-    ).trim()
-  }
-  if (token === '' && file === undefined) return undefined
-  if (token.length < MIN_TOKEN_CHARS)
-    throw new PilotError(
-      'USAGE',
-      `the admin token has fewer than ${MIN_TOKEN_CHARS} characters: it could be guessed`,
-      {},
-    )
-  return token
 }
 
 /** The page shows nothing secret, but it is for the operator: beyond loopback, the full address is required. */
@@ -174,4 +173,3 @@ function checkPeer(text: string): { readonly address: string; readonly port: num
 
 const REGISTRY = '127.0.0.1:9000'
 const BEACON = '127.0.0.1:9001'
-const MIN_TOKEN_CHARS = 16

@@ -6,7 +6,6 @@ import type { AdminClient } from '../../admin/client.ts'
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
 import { PilotError } from '../../base/errors.ts'
 import { OPTIONS } from '../../config/option-table.ts'
-import { resolveOptions } from '../../config/options.ts'
 import { INVITED } from '../../gateway/model/allow.ts'
 import { formatExposeSpec, parseExposeSpec } from '../../gateway/model/expose-spec.ts'
 import type { ExposeSpec } from '../../gateway/model/expose-spec.ts'
@@ -15,7 +14,7 @@ import type { Cli } from '../cli.ts'
 import { embeddedAddress, startEmbedded } from '../embedded.ts'
 import { exposedLine } from '../event-line.ts'
 import type { Output } from '../output.ts'
-import { readSources, serve, type UpOptions } from '../serve.ts'
+import { readOptions, serve, type UpOptions } from '../serve.ts'
 import { askOrStart, editOf, withEdit } from '../start.ts'
 import { noteIfSilent } from '../where.ts'
 import type { World } from '../world.ts'
@@ -116,7 +115,7 @@ async function share(
   const ticket = await client.invite(record.name, validMs, options.label)
   if (world.terminal)
     out.note(`${before === undefined ? 'exposed' : 'already'} ${exposedLine(record)}, as ${record.name}`)
-  out.result({ ...record, ticket }, ticketLines(ticket, false, out, world, shared.what))
+  out.result({ ...record, ticket }, ticketLines(ticket, [], out, world, shared.what))
   if (before === undefined) out.undo(`pilotgate unexpose ${record.name}`)
   warnOfLoopback(ticket, world)
 }
@@ -156,7 +155,7 @@ async function shareInForeground(
 ): Promise<number> {
   const flags = { ...options, expose: [...(options.expose ?? []), formatExposeSpec(spec)] }
   const show = (ticket: TicketRecord): void => {
-    out.event({ event: 'invited', ...ticket }, ticketLines(ticket, false, out, world, what).join('\n'))
+    out.event({ event: 'invited', ...ticket }, ticketLines(ticket, [], out, world, what).join('\n'))
     if (out.quiet && !out.json) world.out(`${ticket.ticket}\n`) // the purpose of the command
     warnOfLoopback(ticket, world)
   }
@@ -164,7 +163,7 @@ async function shareInForeground(
     serve(out, world, { ...flags, ...more }, async (control) =>
       show(await control.invite(spec.name, ticketMs(spec), options.label)),
     )
-  const { stateDir, registry } = resolveOptions(await readSources(flags, world))
+  const { stateDir, registry } = await readOptions(flags, world)
   if (namesRendezvous(options, registry, world)) {
     if (options.lan === true || options.lanAddress !== undefined)
       throw new PilotError(

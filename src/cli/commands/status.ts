@@ -1,6 +1,7 @@
 /** `pilotgate status`: this gateway's node, connections and traffic. */
 import type { ExposedRecord, StatusRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
+import type { Output } from '../output.ts'
 import { formatAge, formatBytes, formatNode } from '../text.ts'
 import { termsText } from './list.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
@@ -14,21 +15,19 @@ export function addStatus(cli: Cli): void {
   ).action(
     cli.action(async (out, options: ReaderOptions) => {
       const status = await clientOf(options, cli.world).status()
-      out.result(
-        status,
-        statusLines(status, (text) => out.bold(text)),
-      )
+      out.result(status, statusLines(status, out))
     }),
   )
 }
 
-export function statusLines(status: StatusRecord, heading: (text: string) => string): string[] {
+export function statusLines(status: StatusRecord, out: Pick<Output, 'bold' | 'bad'>): string[] {
   const rows: [string, string][] = [
     ['state', `${status.state}, for ${formatAge(status.uptimeMs)} (pilotgate ${status.version}, pid ${status.pid})`],
     ...(status.problems ?? []).map(({ text, hint }): [string, string] => [
-      'problem',
+      PROBLEM,
       hint === undefined ? text : `${text}. ${hint}`,
     ]),
+    ...configuration(status),
     ['node', formatNode(status.node)],
     ['key', status.node.publicKey],
     ...(status.udp === null ? [] : [['udp', status.udp] as [string, string]]),
@@ -48,7 +47,24 @@ export function statusLines(status: StatusRecord, heading: (text: string) => str
     ]),
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
-  return rows.map(([name, value]) => `${heading(name.padEnd(width))}  ${value}`)
+  return rows.map(([name, value]) => {
+    const text = name === PROBLEM ? value.split('\n').map(out.bad.bind(out)).join('\n') : value
+    return `${out.bold(name.padEnd(width))}  ${text.replaceAll('\n', `\n${' '.repeat(width)}  `)}`
+  })
+}
+
+const PROBLEM = 'problem'
+
+/** The file, and why it is not in force as it is now. */
+function configuration({ config }: StatusRecord): [string, string][] {
+  if (config?.file === undefined || config.file === null) return []
+  const { file, version, error } = config
+  return error === null
+    ? [['config', `${file}, version ${version}`]]
+    : [
+        [PROBLEM, `${file} is not in force, version ${version} is; correct it, and it is applied:\n${error}`],
+        ['config', `version ${version}, older than ${file}`],
+      ]
 }
 
 /** Draining, and its terms. */
@@ -76,7 +92,10 @@ function fronts({ http, proxy, dns, observe }: StatusRecord): [string, string][]
 
 function standing({ registry, beacon, nat, daemon }: StatusRecord): [string, string][] {
   const rows: [string, string][] = []
-  if (registry !== null) rows.push(['registry', `${registry.endpoint}, ${registry.state} since ${registry.since}`])
+  if (registry !== null) {
+    const why = registry.reason === undefined ? '' : `: ${registry.reason}`
+    rows.push(['registry', `${registry.endpoint}, ${registry.state} since ${registry.since}${why}`])
+  }
   if (beacon !== null)
     rows.push([
       'beacon',

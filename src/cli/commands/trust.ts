@@ -4,7 +4,7 @@ import type { TrustRecord } from '../../gateway/model/records.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import { MAX_TRUST_MS, MIN_TRUST_MS } from '../../admin/routes.ts'
 import type { Cli } from '../cli.ts'
-import { formatNode, table } from '../text.ts'
+import { formatNode } from '../text.ts'
 import { durationOption } from './numbers.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
@@ -21,9 +21,7 @@ export function addTrust(cli: Cli): void {
       const waiting = trustRequests.map((peer) => `asked ${peer}, no answer yet`)
       const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-', peer.until ?? '-'])
       out.result(trusted, [
-        ...(trusted.length === 0
-          ? ['no trusted peers']
-          : table([...WHO, 'SINCE', 'UNTIL'], rows, (text) => out.bold(text))),
+        ...(trusted.length === 0 ? ['no trusted peers'] : out.table([...WHO, 'SINCE', 'UNTIL'], rows)),
         ...waiting,
       ])
     }),
@@ -34,12 +32,7 @@ export function addTrust(cli: Cli): void {
     cli.action(async (out, options: ReaderOptions) => {
       const pending = await clientOf(options, cli.world).pending()
       const rows = pending.map((peer) => [...who(peer), oneLine(peer.justification)])
-      out.result(
-        pending,
-        pending.length === 0
-          ? ['no pending trust requests']
-          : table([...WHO, 'REASON'], rows, (text) => out.bold(text)),
-      )
+      out.result(pending, pending.length === 0 ? ['no pending trust requests'] : out.table([...WHO, 'REASON'], rows))
     }),
   )
   addDecisions(cli, trust)
@@ -56,7 +49,7 @@ function addDecisions(cli: Cli, trust: Command): void {
       out.result(record, [
         record.state === 'approved'
           ? `${record.peer} and this node trust each other`
-          : `asked ${record.peer}, which must approve`,
+          : `requested trust from ${record.peer}: it is asked once the registry knows it, and must approve`,
       ])
       out.undo(`pilotgate trust revoke ${record.peer}`)
     }),
@@ -96,7 +89,7 @@ function who(peer: TrustRecord): string[] {
   ]
 }
 
-/** Written by a stranger: one line of the table, however long it is. */
+/** Written by a stranger: one line of the however long it is. */
 function oneLine(text: string): string {
   return text.replace(/\s+/gu, ' ').slice(0, 120)
 }

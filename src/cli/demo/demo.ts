@@ -6,14 +6,15 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { LiveConfig, adminControl } from '../../config/live.ts'
 import { PilotError, asPilotError } from '../../base/errors.ts'
 import type { GatewayEvent } from '../../gateway/model/events.ts'
-import { resolveOptions, type Flags } from '../../config/options.ts'
+import type { Flags } from '../../config/flags.ts'
+import { resolveOptions } from '../../config/options.ts'
 import type { Output } from '../output.ts'
 import { stopRequests } from '../stop.ts'
 import type { Logger } from '../../base/logger.ts'
+import { packageFile } from '../../runtime/files/package-file.ts'
 import type { ServedGateway, World } from '../world.ts'
 import { checksOf, type Checked } from './check.ts'
 import { GRPC_PACKAGE, hasGrpc, startGrpcSample } from './grpc-sample.ts'
@@ -122,7 +123,7 @@ async function trusts(one: ServedGateway, other: ServedGateway): Promise<boolean
 }
 
 function demoText(demo: Demo, out: Output, check: boolean): string {
-  const proto = relative(process.cwd(), fileURLToPath(new URL('../../../config/demo.proto', import.meta.url)))
+  const proto = relative(process.cwd(), packageFile('config/demo.proto'))
   const grpc = demo.grpc !== undefined
   return [
     'A rendezvous and two gateways are running in this process, on loopback; nothing is saved.',
@@ -192,11 +193,11 @@ function timeLimit(progress: { readonly step: string }): { readonly expired: Pro
 /** Everything started, stopped in reverse order; anything added after the stop request ends immediately. */
 class Running {
   readonly #stops: (() => Promise<void>)[] = []
+  ask: () => void = () => {}
   /** By `pilotgate down`. */
   readonly asked = new Promise<void>((resolve) => {
-    this.ask = () => resolve()
+    this.ask = resolve
   })
-  ask!: () => void
   #stopping: Promise<void> | undefined
 
   add(stop: () => Promise<void>): void {

@@ -3,13 +3,14 @@
  * nothing and only asks the beacon for its own endpoint.
  */
 import { randomBytes } from 'node:crypto'
-import { connect } from 'node:net'
 import { PilotError } from '../../base/errors.ts'
 import type { Endpoint } from '../../base/types.ts'
 import { formatEndpoint, parseEndpoint } from '../../base/types.ts'
 import { BeaconClient } from '../../proto/rendezvous/beacon-client.ts'
 import { NatProbe } from '../../proto/rendezvous/nat-probe.ts'
 import { literal } from '../../runtime/net/addresses.ts'
+import { tryRegistry } from '../../runtime/net/ask-registry.ts'
+import { registryTarget } from '../../runtime/net/endpoints.ts'
 import { maxDatagramTo, ownNetwork } from '../../runtime/net/interfaces.ts'
 import { createSlot } from '../../proto/node/datagram-slot.ts'
 import type { Received } from '../../runtime/net/datagram-port.ts'
@@ -20,14 +21,21 @@ import type { GatewayOptions } from '../model/options.ts'
 import type { DoctorRecord } from '../model/records.ts'
 
 /** @throws PilotError if the UDP socket cannot be bound, or the beacon's name does not resolve. */
-export async function checkUp(options: Pick<GatewayOptions, 'registry' | 'beacon' | 'listen'>): Promise<DoctorRecord> {
+export async function checkUp(
+  options: Pick<GatewayOptions, 'registry' | 'registryFingerprint' | 'beacon' | 'listen'>,
+): Promise<DoctorRecord> {
   const beacon = await literal(endpointOf(options.beacon))
-  const [isAnswering, sight] = await Promise.all([
-    answersTcp(endpointOf(options.registry)),
+  const [answer, sight] = await Promise.all([
+    tryRegistry(registryTarget(options.registry, options.registryFingerprint), QUESTION, PATIENCE_MS),
     lookAtBeacon(endpointOf(options.listen), beacon),
   ])
   return diagnose({
-    registry: { endpoint: options.registry, isAnswering, hostnameRefused: undefined },
+    registry: {
+      endpoint: options.registry,
+      isAnswering: 'reply' in answer,
+      hostnameRefused: undefined,
+      fault: 'code' in answer ? answer : undefined,
+    },
     ...sight,
     beacon: { ...sight.beacon, endpoint: options.beacon },
     mtu: maxDatagramTo(beacon),
@@ -87,26 +95,14 @@ async function lookAtBeacon(listen: Endpoint, beacon: Endpoint) {
   }
 }
 
-function answersTcp({ address, port }: Endpoint): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: address, port })
-    const done = (answers: boolean): void => {
-      clearTimeout(timer)
-      socket.destroy()
-      resolve(answers)
-    }
-    const timer = setTimeout(done, PATIENCE_MS, false)
-    socket.once('connect', () => done(true))
-    socket.once('error', () => done(false))
-  })
-}
-
 function endpointOf(text: string): Endpoint {
   const endpoint = parseEndpoint(text)
   if (endpoint === undefined) throw new PilotError('USAGE', `${text}: expected host:port`)
   return endpoint
 }
 
+/** Every registry answers this to anyone. */
+const QUESTION = { type: 'lookup', node_id: 1 }
 /** Four requests to a beacon that does not answer take two seconds, a NAT probe as long. */
 const PATIENCE_MS = 5_000
 const TURN_MS = 20

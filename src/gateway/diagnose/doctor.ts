@@ -2,7 +2,7 @@
  * `doctor`: what keeps this gateway from its peers, judged from what the node has seen so far; it sends nothing. A
  * failed check says what to do. Pure except for the interface MTU, which is passed in, so tests can give it any state.
  */
-import { ERRORS } from '../../base/errors.ts'
+import { ERRORS, type ErrorCode } from '../../base/errors.ts'
 import type { NameConflict, Overlay } from '../../runtime/overlay.ts'
 import type { DoctorCheck, DoctorRecord, NatRecord, PeerRecord } from '../model/records.ts'
 
@@ -12,6 +12,8 @@ export interface Symptoms {
     readonly endpoint: string
     readonly isAnswering: boolean
     readonly hostnameRefused: string | undefined
+    /** Why it does not answer; undefined: no attempt has failed yet. */
+    readonly fault: { readonly code: ErrorCode; readonly reason: string } | undefined
   }
   readonly nameConflicts: readonly NameConflict[]
   readonly beacon: {
@@ -59,6 +61,7 @@ export function diagnoseOverlay({ status, health, peers }: Pick<Overlay, 'status
       endpoint: registry.endpoint,
       isAnswering: registry.state === 'registered',
       hostnameRefused: health.hostnameRefused,
+      fault: registry.code === undefined ? undefined : { code: registry.code, reason: registry.reason ?? '' },
     },
     nameConflicts: health.nameConflicts,
     beacon: { ...beacon, ...health.beacon },
@@ -133,7 +136,7 @@ function udpState({ registry, beacon }: Symptoms): DoctorRecord['udp'] {
 }
 
 function registryCheck({ registry }: Symptoms): DoctorCheck {
-  const { endpoint, isAnswering, hostnameRefused } = registry
+  const { endpoint, isAnswering, hostnameRefused, fault } = registry
   if (hostnameRefused !== undefined)
     return {
       name: 'registry',
@@ -142,10 +145,19 @@ function registryCheck({ registry }: Symptoms): DoctorCheck {
       hint: 'Choose another hostname, or ask its owner to give it up.',
     }
   if (isAnswering) return { name: 'registry', state: 'ok', text: `${endpoint} answers` }
+  if (fault !== undefined && fault.code !== 'REGISTRY_UNREACHABLE')
+    return {
+      name: 'registry',
+      state: 'fail',
+      code: fault.code,
+      text: `${endpoint}: ${fault.reason}`,
+      hint: ERRORS[fault.code].hint,
+    }
   return {
     name: 'registry',
     state: 'fail',
-    text: `${endpoint} does not answer over TCP`,
+    code: 'REGISTRY_UNREACHABLE',
+    text: `${endpoint} does not answer over TCP${fault === undefined ? '' : ` (${fault.reason})`}`,
     hint: 'Is the address correct, and is the rendezvous running? Does a firewall drop TCP to it?',
   }
 }

@@ -16,7 +16,13 @@ export function whois(find: (end: string) => WhoisEntry | undefined, source: Pee
     throw new PilotError('USAGE', `${local}: expected IP:PORT, such as 127.0.0.1:40001`, { local })
   const connection = find(formatEndpoint(end))
   if (connection === undefined)
-    throw new PilotError('NOT_FOUND', `no open connection of this gateway has the local end ${local}`, { local })
+    throw new PilotError(
+      'NOT_FOUND',
+      `no open connection of this gateway has the local end ${local}`,
+      { local },
+      undefined,
+      '`pilotgate list connections` shows the open ones. Ask while it is open, and for the address that your program sees as its client.',
+    )
   const { direction, service, peer, nodeId, openedMs } = connection
   const known = nodeId === null ? undefined : knownPeer(source, nodeId)
   return {

@@ -4,9 +4,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
+import { escapeHtml, webHeaders, webPage } from '../../runtime/web-page.ts'
 import { respond2, writeHead1 } from './guarded.ts'
 import { listOf } from './headers.ts'
 import type { Hop } from './hop.ts'
+import { OwnPage } from './own-page.ts'
 
 /** A connection failure in terms that a person understands. */
 export function failureOf(error: unknown, { about }: Pick<Hop, 'about'>): PilotError {
@@ -26,33 +28,39 @@ export function failureOf(error: unknown, { about }: Pick<Hop, 'about'>): PilotE
   return asPilotError(error)
 }
 
-/** JSON if the client asks for it, otherwise text. A response that has begun can only be cut. */
-export function answerFailure(req: IncomingMessage, res: ServerResponse, error: PilotError): void {
+/**
+ * A page for browsers, JSON if the client asks for it, otherwise text. A response that has begun can only be cut.
+ * @param error or the front's own page, which is answered the same way.
+ */
+export function answerFailure(req: IncomingMessage, res: ServerResponse, error: PilotError | OwnPage): void {
   if (res.headersSent) {
     res.destroy()
     return
   }
-  const { type, text } = bodyOf(error, listOf(req.rawHeaders, 'accept').join())
+  const { status, type, text, more } = bodyOf(error, listOf(req.rawHeaders, 'accept').join())
   // The rest of a request body would be read as the next request, so the client must reconnect.
   const rest = req.complete ? {} : { Connection: 'close' }
-  writeHead1(res, error.httpStatus, STATUS_CODES[error.httpStatus], {
+  writeHead1(res, status, STATUS_CODES[status], {
     'Content-Type': type,
     'Content-Length': Buffer.byteLength(text),
-    'Cache-Control': 'no-store',
-    'Pilot-Error': error.code,
+    ...more,
     ...rest,
   })
   res.end(req.method === 'HEAD' ? '' : text)
 }
 
 /** The same on an HTTP/2 stream; a gRPC client gets a gRPC status, which it would otherwise have to guess. */
-export function answerFailure2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: PilotError): void {
+export function answerFailure2(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  error: PilotError | OwnPage,
+): void {
   if (stream.destroyed || stream.closed) return
   if (stream.headersSent) {
     stream.close(CANCEL)
     return
   }
-  if (headers['content-type']?.startsWith('application/grpc') === true) {
+  if (error instanceof PilotError && headers['content-type']?.startsWith('application/grpc') === true) {
     respond2(
       stream,
       {
@@ -66,13 +74,12 @@ export function answerFailure2(stream: ServerHttp2Stream, headers: IncomingHttpH
     )
     return
   }
-  const { type, text } = bodyOf(error, headers.accept)
+  const { status, type, text, more } = bodyOf(error, headers.accept)
   const answer: OutgoingHttpHeaders = {
-    ':status': error.httpStatus,
+    ':status': status,
     'content-type': type,
     'content-length': Buffer.byteLength(text),
-    'cache-control': 'no-store',
-    'pilot-error': error.code,
+    ...Object.fromEntries(Object.entries(more).map(([name, value]) => [name.toLowerCase(), value])),
   }
   if (respond2(stream, answer) !== undefined) {
     stream.close(CANCEL)
@@ -81,18 +88,58 @@ export function answerFailure2(stream: ServerHttp2Stream, headers: IncomingHttpH
   stream.end(headers[':method'] === 'HEAD' ? '' : text)
 }
 
-/** Percent-encoded UTF-8. Half of a surrogate pair cannot be encoded, and throws. */
-function grpcMessage(text: string): string {
-  return encodeURIComponent(text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD'))
+/**
+ * Percent-encoded UTF-8, except for printable ASCII without "%" (gRPC over HTTP/2, "Responses"): clients in JavaScript
+ * undo no other escapes. Half of a surrogate pair cannot be encoded, and throws.
+ */
+export function grpcMessage(text: string): string {
+  return text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD').replace(/[^\x20-\x24\x26-\x7e]+/gu, encodeURIComponent)
 }
 
-function bodyOf(
-  { code, message, hint, httpStatus }: PilotError,
-  accept: string | undefined,
-): { type: string; text: string } {
-  if (/\bjson\b/i.test(accept ?? ''))
-    return { type: 'application/json', text: `${JSON.stringify({ error: { code, message, hint } })}\n` }
-  return { type: 'text/plain; charset=utf-8', text: `${httpStatus} ${code}\n${message}\n${hint}\n` }
+interface Body {
+  readonly status: number
+  readonly type: string
+  readonly text: string
+  readonly more: Readonly<Record<string, string>>
+}
+
+function bodyOf(answer: PilotError | OwnPage, accept = ''): Body {
+  const isPage = answer instanceof OwnPage
+  const status = isPage ? 200 : answer.httpStatus
+  const more = { 'Cache-Control': 'no-store', ...(!isPage && { 'Pilot-Error': answer.code }) }
+  const json = /\bjson\b/i.test(accept) || (isPage && !/\bhtml\b/i.test(accept))
+  if (json) {
+    const { code, message, hint } = answer as PilotError
+    const data = isPage ? answer.json : { error: { code, message, hint } }
+    return { status, type: 'application/json', text: `${JSON.stringify(data)}\n`, more }
+  }
+  if (isPage || /\bhtml\b/i.test(accept)) {
+    const text = isPage ? answer.html : failurePage(answer)
+    return { status, type: 'text/html; charset=utf-8', text, more: { ...webHeaders(false), ...more } }
+  }
+  const { code, message, hint } = answer
+  return { status, type: 'text/plain; charset=utf-8', text: `${status} ${code}\n${message}\n${hint}\n`, more }
+}
+
+function failurePage({ code, message, hint, httpStatus }: PilotError): string {
+  const status = `${httpStatus} ${STATUS_CODES[httpStatus] ?? ''}`
+  return webPage({
+    title: status,
+    pill: { text: code, kind: 'bad' },
+    main: `<div class="card"><p><b>${sentence(message)}</b></p><p>${withCode(sentence(hint))}</p></div>`,
+    footer: '<span>This is pilotgate, not the service behind it.</span>',
+  })
+}
+
+/** Escaped, with a capital letter and a full stop. */
+function sentence(text: string): string {
+  const capital = /^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text
+  return escapeHtml(/[.!?]$/.test(capital) ? capital : `${capital}.`)
+}
+
+/** Commands in hints are between backticks. */
+function withCode(html: string): string {
+  return html.replace(/`([^`]*)`/g, '<code>$1</code>')
 }
 
 const UNREACHABLE: ReadonlySet<string> = new Set([

@@ -16,7 +16,7 @@ import { BACKLOG } from '../service/bind.ts'
 import type { ConnectionTable } from '../service/connections.ts'
 import { SparseLog } from '../service/sparse-log.ts'
 import { isGroup } from '../model/map-spec.ts'
-import type { WhoisEntry } from '../model/records.ts'
+import type { MappedRecord, WhoisEntry } from '../model/records.ts'
 import type { AccessLog } from './access-log.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Asked, Hop, HopAbout } from './hop.ts'
@@ -25,6 +25,7 @@ import type { Destination, NamedMapping } from './hosts.ts'
 import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { admitOrigin } from './origin.ts'
+import { frontPage, isFrontItself, type OwnPage } from './own-page.ts'
 import { sniff } from './sniff.ts'
 
 export interface HttpFrontDeps {
@@ -35,6 +36,7 @@ export interface HttpFrontDeps {
   readonly log: Logger
   readonly access: AccessLog
   readonly mappings: () => readonly NamedMapping[] // as they are now
+  readonly configured: () => readonly MappedRecord[]
   /** Additional web origins, in lower case, that may change things and open WebSockets. */
   readonly origins: readonly string[]
   /** Follows the policies of that mapping. */
@@ -119,12 +121,29 @@ export class HttpFront {
     })
     sniff(socket, (version) =>
       (version === 2 ? this.#http2 : this.#http1).accept(socket, (asked) => {
+        if (this.#isForUs(asked)) throw this.#ownPage()
         const destination = this.#destinationOf(asked)
         admitOrigin(asked, asked.authority, this.#deps.origins)
         this.#clients.set(end, { ...destination, openedAt })
         return this.#hop(destination, agent)
       }),
     )
+  }
+
+  #isForUs({ authority, absolute, method, path }: Asked): boolean {
+    const reads = method === 'GET' || method === 'HEAD'
+    return reads && !absolute && path.split('?')[0] === '/' && isFrontItself(authority, this.#deps.domain())
+  }
+
+  #ownPage(): OwnPage {
+    const { domain, node, mappings, configured } = this.#deps
+    return frontPage({
+      port: this.#local.slice(this.#local.lastIndexOf(':') + 1),
+      domain: domain(),
+      peers: node.peers,
+      mappings: mappings(),
+      listeners: configured(),
+    })
   }
 
   /**

@@ -31,8 +31,9 @@ export interface HopAbout {
 /** The destination given by a request. */
 export interface Asked extends PageRequest {
   readonly authority: string | undefined // Host header or `:authority`, as sent
+  readonly path: string // as sent
   readonly absolute: boolean // the request line held a full URL: the client uses us as its proxy
 }
 
-/** @throws PilotError NOT_FOUND, USAGE, DENIED. */
+/** @throws PilotError NOT_FOUND, USAGE, DENIED; OwnPage if the request is for the front itself. */
 export type Route = (asked: Asked) => Hop

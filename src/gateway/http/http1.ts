@@ -14,6 +14,7 @@ import { answerFailure } from './failure.ts'
 import { forward, isChunked } from './forward.ts'
 import { listOf, pairs } from './headers.ts'
 import type { Asked, Hop, Route } from './hop.ts'
+import { OwnPage } from './own-page.ts'
 import { HEAD_CHECK_MS, HEAD_MS, KEEP_ALIVE_MS, MAX_HEADER_BYTES, MAX_HEADERS } from './limits.ts'
 import { lastResponse, upgrade } from './upgrade.ts'
 
@@ -131,9 +132,9 @@ export class Http1 {
     const connection = this.#open.get(socket)
     const access = accessOf(req)
     const tally: Tally = { status: 0, bytesIn: 0, bytesOut: 0 }
-    const fail = (error: PilotError): void => {
-      tally.code = error.code
-      if (!res.headersSent) tally.status = error.httpStatus
+    const fail = (error: PilotError | OwnPage): void => {
+      if (error instanceof PilotError) tally.code = error.code
+      if (!res.headersSent) tally.status = error instanceof PilotError ? error.httpStatus : OWN_PAGE
       answerFailure(req, res, error)
     }
     connection?.active.add(res)
@@ -183,7 +184,7 @@ export class Http1 {
     req: IncomingMessage,
     access: Access,
     route: Route | undefined,
-    fail: (error: PilotError) => void,
+    fail: (error: PilotError | OwnPage) => void,
   ): Hop | undefined {
     try {
       const hosts = pairs(req.rawHeaders).filter(([name]) => name.toLowerCase() === 'host')
@@ -195,7 +196,7 @@ export class Http1 {
         throw new PilotError('USAGE', 'only the transfer coding "chunked" is supported')
       return route?.(askedOf(req, access.host))
     } catch (error) {
-      fail(asPilotError(error))
+      fail(error instanceof OwnPage ? error : asPilotError(error))
       return undefined
     }
   }
@@ -215,6 +216,7 @@ function askedOf(req: IncomingMessage, host: string): Asked {
   }
   return {
     authority: host === '' ? undefined : host,
+    path: req.url!,
     absolute: match !== null,
     method: req.method!,
     upgrades: (req as { upgrade?: boolean }).upgrade === true,
@@ -259,3 +261,4 @@ const ABSOLUTE = /^https?:\/\/([^/?#@]*)(.*)$/is
 /** As in nginx: the client was gone. */
 const CLIENT_GONE = 499
 const SWITCHED = 101
+const OWN_PAGE = 200

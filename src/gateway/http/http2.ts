@@ -21,6 +21,7 @@ import { answerFailure2, failureOf } from './failure.ts'
 import { handshake2, inform2, respond2, trail2, widen2 } from './guarded.ts'
 import { redirectOf, requestHeaders2, requestTrailers2 } from './headers.ts'
 import type { Asked, Hop, Route } from './hop.ts'
+import { OwnPage } from './own-page.ts'
 import { isExtendedConnect, openWebSocket2 } from './web-socket2.ts'
 import {
   CONNECTION_WINDOW_BYTES,
@@ -106,7 +107,10 @@ export class Http2 {
       if (headers[':method'] === 'CONNECT') throw new PilotError('USAGE', 'CONNECT is not supported over HTTP/2')
       await this.#send(stream, headers, flags, hop, upstreams, tally)
     } catch (error) {
-      this.#fail(stream, headers, hop === undefined ? asPilotError(error) : failureOf(error, hop), tally)
+      if (error instanceof OwnPage) {
+        tally.status = OWN_PAGE
+        answerFailure2(stream, headers, error)
+      } else this.#fail(stream, headers, hop === undefined ? asPilotError(error) : failureOf(error, hop), tally)
     }
   }
 
@@ -167,6 +171,7 @@ export class Http2 {
 function askedOf(headers: IncomingHttpHeaders, authority: string, isWebSocket: boolean): Asked {
   return {
     authority: authority === '' ? undefined : authority,
+    path: headers[':path'] ?? '',
     absolute: false,
     method: headers[':method'] ?? '',
     upgrades: isWebSocket,
@@ -345,4 +350,5 @@ const RESET_BY_SERVICE = 'ERR_HTTP2_STREAM_ERROR'
 /** Never sent: every request has an authority of its own. */
 const AUTHORITY = 'pilot.invalid'
 /** As in nginx: the client was gone. */
+const OWN_PAGE = 200
 const CLIENT_GONE = 499

@@ -10,7 +10,7 @@ import { HTTP_PORT } from './peer-host.ts'
 import { HOST_FORM, NO_UDP_HOST, parseHostPolicy, type HostPolicy } from './host-policy.ts'
 import { MAX_SOCKET_PATH_BYTES, parsePort } from './listen.ts'
 import { NO_DIRECT_UDP, parsePathPolicy, PATH_FORM, type PathPolicy } from './path-policy.ts'
-import { type Fail, failing, type Protocol, splitProtocol, suffix } from './spec-text.ts'
+import { type Fail, failing, portsOf, type Protocol, splitProtocol, suffix } from './spec-text.ts'
 
 /** One local service made reachable on one of our overlay ports. */
 export interface ExposeSpec {
@@ -106,6 +106,27 @@ export function parseExposeSpec(text: string): ExposeSpec {
     allow: allow.size === 0 ? [TRUSTED] : [...allow],
     ...terms,
   }
+}
+
+/**
+ * `8000-8010=127.0.0.1:9000` as one spec for each port; the port of the target counts up with it. Other specs, also
+ * wrong ones, are returned unchanged. @throws PilotError USAGE for a range that cannot be counted.
+ */
+export function expandExposeSpec(text: string): readonly string[] {
+  const fail = failing('expose', text, EXPOSE_FORM)
+  const [, first, last, protocol, target, tail] =
+    /^(\d{1,5})-(\d{1,5})((?:\/\w+)?)=([^,]*)((?:,.*)?)$/s.exec(text) ?? []
+  if (first === undefined) return [text]
+  return portsOf(first, last!, fail).map(
+    (port, index) => `${port}${protocol}=${countedTarget(target!, index, fail)}${tail}`,
+  )
+}
+
+/** The target whose port is `index` higher. */
+export function countedTarget(target: string, index: number, fail: Fail): string {
+  const [, host, port] = /^(.*?)(\d{1,5})\/?$/s.exec(target.startsWith('unix:') ? '' : target) ?? []
+  if (port === undefined || !/^$|:$/.test(host!)) fail(`"${target}" has no port that could count up`)
+  return `${host}${Number(port) + index}`
 }
 
 export function formatExposeSpec(spec: ExposeSpec): string {
@@ -271,7 +292,7 @@ const LIMIT_OPTIONS: ReadonlyArray<readonly [string, keyof Limits]> = [
   ['bytes-per-peer', 'bytesPerSecondPerPeer'],
 ]
 
-const EXPOSE_FORM = 'PORT[/udp]=TARGET[,allow=WHO]...[,OPTION]..., as 80=127.0.0.1:3000,allow=agent-a'
+const EXPOSE_FORM = 'PORT[-PORT][/udp]=TARGET[,allow=WHO]...[,OPTION]..., as 80=127.0.0.1:3000,allow=agent-a'
 
 const TARGET_FORM =
   'PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT, unix:/PATH, folder:/PATH or exec:COMMAND'

@@ -8,10 +8,11 @@ import { parseAddress, parsePeerName, withoutBrackets } from '../../base/address
 import { formatEndpoint } from '../../base/types.ts'
 import { tagOf } from './allow.ts'
 import { CLIENT_FORM, isClientBlock } from './clients.ts'
+import { parseDuration } from './duration.ts'
 import { HOST_FORM, NO_UDP_HOST, parseHostPolicy, type HostPolicy } from './host-policy.ts'
 import { parsePort } from './listen.ts'
 import { NO_DIRECT_UDP, parsePathPolicy, PATH_FORM, type PathPolicy } from './path-policy.ts'
-import { type Fail, failing, type Protocol, splitProtocol, suffix } from './spec-text.ts'
+import { type Fail, failing, portsOf, type Protocol, splitProtocol, suffix } from './spec-text.ts'
 
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
@@ -52,6 +53,28 @@ export function parseMapSpec(text: string): MapSpec {
   const spec = { name: mapName(peer, port, protocol), peer, port, protocol, ...path }
   if (local === '') return { ...spec, localPort: port }
   return { ...spec, ...parseLocal(local, fail) }
+}
+
+/**
+ * `agent-b:8000-8010` as one spec for each port; a local port, or the first of a local range, counts up with it. Other
+ * specs, also wrong ones, are returned unchanged. @throws PilotError USAGE for a range that cannot be counted.
+ */
+export function expandMapSpec(text: string): readonly string[] {
+  const fail = failing('map', text, MAP_FORM)
+  const [, head, first, last, tail] = /^([^,]*):(\d{1,5})-(\d{1,5})((?:\/\w+)?(?:,.*)?)$/s.exec(text) ?? []
+  if (head === undefined) return [text]
+  const ports = portsOf(first!, last!, fail)
+  const { local } = splitPeer(head, fail)
+  if (local === '') return ports.map((port) => `${head}:${port}${tail}`)
+  const peers = head.slice(local.length + 1)
+  const [, bind = '', from, to] =
+    /^(.*:)?(\d{1,5})(?:-(\d{1,5}))?$/s.exec(local) ?? fail(`"${local}" is not a local port`)
+  if (to !== undefined && Number(to) - Number(from) !== ports.length - 1)
+    fail('the local range must have as many ports as the remote one')
+  return ports.map((port, index) => {
+    const localPort = from === '0' ? 0 : Number(from) + index
+    return `${bind}${localPort}:${peers}:${port}${tail}`
+  })
 }
 
 /** The shortest equivalent text; a custom name is not part of the notation. */
@@ -97,8 +120,16 @@ export const BALANCES = ['round-robin', 'least-connections'] as const satisfies 
 
 export const BALANCE_FORM = 'round-robin or least-connections'
 
+/** Seconds between probes, from `30s`, `5m`, or a number of seconds. */
+export function parseProbe(text: string): number | undefined {
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : (parseDuration(text) ?? 0) / 1_000
+  return seconds >= 1 && seconds <= MAX_PROBE_S ? seconds : undefined
+}
+
 /** Seconds between probes. */
-export const MAX_PROBE_S = 3_600
+const MAX_PROBE_S = 3_600
+
+export const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}, or a duration as "30s"`
 
 /** A path of a GET. Commas separate options in a spec. */
 export function isProbePath(text: string): boolean {
@@ -129,7 +160,7 @@ function parseMapOptions(options: readonly string[], fail: Fail): MapTerms {
     else if (key === 'host') read.host = parseHostPolicy(value!) ?? fail(`"${option}": ${HOST_FORM}`)
     else if (key === 'balance')
       read.balance = BALANCES.find((known) => known === value) ?? fail(`"${option}": ${BALANCE_FORM}`)
-    else if (key === 'probe') read.probe = parsePort(value!) ?? fail(`"${option}": whole seconds`)
+    else if (key === 'probe') read.probe = parseProbe(value!) ?? fail(`"${option}": ${PROBE_FORM}`)
     else if (key === 'probe-http')
       read.check = { kind: 'http', path: isProbePath(value!) ? value! : fail(`"${option}": ${PROBE_PATH_FORM}`) }
     else if (key === 'probe-grpc')
@@ -146,8 +177,6 @@ function parseMapOptions(options: readonly string[], fail: Fail): MapTerms {
   }
   if (read.check !== undefined && read.probe === undefined)
     fail(`"probe-${read.check.kind}" needs probe=SECONDS, the interval`)
-  if (read.probe !== undefined && read.probe > MAX_PROBE_S)
-    fail(`"probe=${read.probe}": at most ${MAX_PROBE_S} seconds`)
   return read
 }
 
@@ -188,7 +217,7 @@ export const NO_GROUP_UDP =
   'several peers cannot be combined with /udp: an answer does not show which of them received the datagram'
 
 const MAP_FORM =
-  '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,host=rewrite][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'
+  '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[-PORT][/udp][,path=POLICY][,host=rewrite][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'
 
 const ONE_PEER = String.raw`\[[^[\]|]*\]|tag:[a-z0-9-]+|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]|]*`
 

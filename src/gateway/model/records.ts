@@ -58,6 +58,7 @@ export type NatRecord = NatStatus
 export interface DoctorCheck {
   readonly name: string // registry, udp, nat, mtu, …
   readonly state: 'ok' | 'warn' | 'fail'
+  readonly code?: ErrorCode // of a failed check that has one
   readonly text: string
   readonly hint?: string
 }

@@ -34,8 +34,11 @@ import { DaemonTrust } from './trust.ts'
 import { IpcConnection, NO_EVENTS } from './ipc-connection.ts'
 
 export interface DaemonNodeOptions {
-  readonly socket: string // path of the daemon's Unix socket
-  readonly registry?: string | undefined // host:port; absent: the daemon resolves names
+  /** Path of the daemon's Unix socket. */
+  readonly socket: string
+  /** `host:port` of its registry, to resolve private peers by name. Absent: the daemon resolves names. */
+  readonly registry?: string | undefined
+  /** Peers to ask for trust, and to approve when they ask. */
   readonly trust: readonly string[]
 }
 

@@ -1,14 +1,15 @@
 /** Small state files, read and written atomically. */
-import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
+import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmod, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { makeFolder, makeFolderNow } from './folder.ts'
 
 /**
  * Writes a temporary file, flushes it, renames it over the old one, and flushes the folder: a crash leaves the old or
  * the new text, never half of it; once the promise has resolved, always the new.
  */
 export async function writeFileAtomically(path: string, text: string, mode = 0o600): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makeFolder(dirname(path))
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
   try {
     const file = await open(temporary, 'wx', 0o600)
@@ -29,7 +30,7 @@ export async function writeFileAtomically(path: string, text: string, mode = 0o6
 
 /** The same, synchronously, for data that must be on disk before anything acts on it. */
 export function writeFileAtomicallyNow(path: string, text: string, mode = 0o600): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolderNow(dirname(path))
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
   try {
     const file = openSync(temporary, 'wx', 0o600)

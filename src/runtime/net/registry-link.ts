@@ -2,19 +2,19 @@
  * The connection to the registry, TCP or TLS: connects, reconnects indefinitely, frames in and out. Neighbours:
  * node/driver.ts above, which sends messages and passes answers to the core.
  */
-import { connect, isIP } from 'node:net'
 import type { Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { fromHex } from '../../base/bytes.ts'
 import { RegistryFrameReader, encodeRegistryFrame } from '../../wire/registry-messages.ts'
 import type { RegistryTarget } from './endpoints.ts'
+import { PinMismatch, registryFault, type RegistryFault } from './registry-fault.ts'
+import { certificateOf, openRegistry } from './registry-socket.ts'
 
 export interface RegistryLinkEvents {
   /** @param certificate its SHA-256; undefined: plain TCP. */
   onConnected(certificate: Uint8Array | undefined): void
-  /** After a connection was lost, and after each failed attempt, with the reason. */
-  onDisconnected(reason: string): void
+  /** After a connection was lost, and after each failed attempt. */
+  onDisconnected(fault: RegistryFault): void
   onReply(reply: object): void
 }
 
@@ -24,6 +24,8 @@ export class RegistryLink {
   #socket: Socket | undefined
   #retry: NodeJS.Timeout | undefined
   #failures = 0
+  /** By this registry, at any time: so what follows has nothing to do with TLS. */
+  #answered = false
   #stopped = false
 
   constructor(target: RegistryTarget, events: RegistryLinkEvents) {
@@ -51,15 +53,20 @@ export class RegistryLink {
   }
 
   #connect(): void {
-    const socket = this.#open()
+    const { tls, fingerprint } = this.#target
+    const socket = openRegistry(this.#target)
     const reader = new RegistryFrameReader()
-    let reason = 'connection closed'
+    const progress = { connected: false, secured: false }
+    let problem: Error | undefined
     this.#socket = socket
+    socket.once('connect', () => {
+      progress.connected = true
+    })
     socket.once('timeout', () => socket.destroy(new Error('no connection in time')))
-    socket.once(this.#target.tls ? 'secureConnect' : 'connect', () => {
-      const shown = this.#target.tls ? shownBy(socket as TLSSocket) : undefined
-      const stranger = strangeCertificate(shown, this.#target.fingerprint)
-      if (stranger !== undefined) return void socket.destroy(new Error(stranger))
+    socket.once(tls ? 'secureConnect' : 'connect', () => {
+      progress.secured = tls
+      const shown = tls ? certificateOf(socket as TLSSocket, fingerprint) : undefined
+      if (shown instanceof PinMismatch) return void socket.destroy(shown)
       socket.setTimeout(0)
       this.#failures = 0
       this.#events.onConnected(shown === undefined ? undefined : fromHex(shown))
@@ -71,47 +78,26 @@ export class RegistryLink {
           socket.destroy(new Error(`the registry sent a frame that is ${reply}`))
           return
         }
+        this.#answered = true
         this.#events.onReply(reply)
       }
     })
     socket.on('error', (error) => {
-      reason = error.message === '' ? String((error as NodeJS.ErrnoException).code) : error.message
+      problem = error
     })
-    socket.once('close', () => this.#onClose(reason))
+    socket.once('close', () =>
+      this.#onClose(registryFault(this.#target, problem, { ...progress, answered: this.#answered })),
+    )
   }
 
-  #open(): Socket {
-    const { address: host, port, tls, fingerprint } = this.#target
-    const options = { host, port, noDelay: true, keepAlive: true, timeout: CONNECT_TIMEOUT_MS }
-    if (!tls) return connect(options)
-    return connectTls({
-      ...options,
-      rejectUnauthorized: fingerprint === undefined,
-      ...(isIP(host) === 0 && { servername: host }),
-    })
-  }
-
-  #onClose(reason: string): void {
+  #onClose(fault: RegistryFault): void {
     this.#socket = undefined
     if (this.#stopped) return
     const pause = RECONNECT_MS[Math.min(this.#failures, RECONNECT_MS.length - 1)]!
     this.#failures += 1
     this.#retry = setTimeout(() => this.#connect(), pause)
-    this.#events.onDisconnected(reason)
+    this.#events.onDisconnected(fault)
   }
 }
 
-/** What is wrong with the other side's certificate; undefined if it is the pinned one, or none is pinned. */
-function strangeCertificate(shown: string | undefined, pin: string | undefined): string | undefined {
-  return pin === undefined || shown === pin
-    ? undefined
-    : `the registry shows the certificate ${shown ?? 'none'}, not the pinned ${pin}`
-}
-
-/** SHA-256 of the other side's certificate, hex. Read once: Node 20 does not return it a second time. */
-function shownBy(socket: TLSSocket): string | undefined {
-  return socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase()
-}
-
-const CONNECT_TIMEOUT_MS = 5_000
 const RECONNECT_MS: readonly number[] = [100, 250, 500, 1_000, 2_000]

@@ -12,18 +12,9 @@ import type { Logger } from '../../base/logger.ts'
 import type { GuestDesk } from '../overlay.ts'
 import type { KeyOfPeer, OutgoingRequest } from '../../proto/trust/requests.ts'
 import type { NodeParts } from './parts.ts'
+import type { TrustCourier } from './trust-courier.ts'
 import type { Pins } from './pinned.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
-
-/**
- * Notifies peers about trust directly and immediately. Best effort: the registry reports it too, except for a
- * revocation.
- */
-export interface TrustCourier {
-  ask(peer: string, reason: string): Promise<void>
-  accept(node: NodeId): Promise<void>
-  revoke(node: NodeId): Promise<void>
-}
 
 /** Calls the core, whose drain follows. */
 export type Turn = <T>(act: (now: number) => T) => T

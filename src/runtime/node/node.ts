@@ -40,7 +40,8 @@ import { nameOf, parseTarget } from '../peer-name.ts'
 import { withTimeout } from '../with-timeout.ts'
 import { NodeDatagrams } from './datagrams.ts'
 import { Driver } from './driver.ts'
-import { NodeTrust, type TrustCourier } from './node-trust.ts'
+import { NodeTrust } from './node-trust.ts'
+import type { TrustCourier } from './trust-courier.ts'
 import type { OverlayNodeOptions } from './options.ts'
 import { openParts, type NodeParts } from './parts.ts'
 import { PendingIncoming } from './pending-incoming.ts'
@@ -128,8 +129,8 @@ export class OverlayNode implements Overlay {
   #connectRegistry({ core, registry }: NodeParts): RegistryLink {
     return new RegistryLink(registry, {
       onConnected: (certificate) => this.#turn((now) => core.handleRegistryConnected(now, certificate)),
-      onDisconnected: (reason) => {
-        this.#registration.onLost(reason)
+      onDisconnected: (fault) => {
+        this.#registration.onLost(fault)
         this.#turn((now) => core.handleRegistryDisconnected(now))
       },
       onReply: (reply) => this.#turn((now) => core.handleRegistryReply(now, reply)),

@@ -1,5 +1,7 @@
 /** Our node's registration status, in the terms of ../overlay.ts, and its waiters. Above: node.ts. */
 import type { Logger } from '../../base/logger.ts'
+import type { RegistryFault } from '../net/registry-fault.ts'
+import type { OverlayStatus } from '../overlay.ts'
 
 export class RegistrationStatus {
   readonly #registry: string // host:port, for messages
@@ -7,7 +9,8 @@ export class RegistrationStatus {
   readonly #log: Logger
   #state: 'connecting' | 'registered' | 'unreachable' = 'connecting'
   #since = new Date()
-  #isLossReported = false
+  /** Of the last loss; the same one is reported once. */
+  #fault: RegistryFault | undefined
   /** Registered, and the hostname is ours or refused. */
   #isSettled = false
   #refusal: string | undefined
@@ -30,8 +33,13 @@ export class RegistrationStatus {
   get hostnameRefused(): string | undefined {
     return this.#refusal
   }
-  get record(): { endpoint: string; state: 'connecting' | 'registered' | 'unreachable'; since: string } {
-    return { endpoint: this.#registry, state: this.#state, since: this.#since.toISOString() }
+  get record(): NonNullable<OverlayStatus['registry']> {
+    return {
+      endpoint: this.#registry,
+      state: this.#state,
+      since: this.#since.toISOString(),
+      ...(this.#fault !== undefined && this.#fault),
+    }
   }
 
   /** @returns false if `patienceMs` expires. */
@@ -46,7 +54,7 @@ export class RegistrationStatus {
   onRegistered(hostname: string | undefined): void {
     this.#state = 'registered'
     this.#since = new Date()
-    this.#isLossReported = false
+    this.#fault = undefined
     if (this.#hostname === undefined || hostname === this.#hostname) this.onHostnameSet()
   }
 
@@ -62,15 +70,17 @@ export class RegistrationStatus {
     this.#settle()
   }
 
-  onLost(reason: string): void {
+  onLost(fault: RegistryFault): void {
     if (this.#state !== 'unreachable') this.#since = new Date()
     this.#state = 'unreachable'
-    if (this.#isLossReported) return
-    this.#isLossReported = true
-    this.#log.warn(
-      { registry: this.#registry, reason, code: 'REGISTRY_UNREACHABLE' },
-      'cannot reach the registry; retrying. Existing tunnels keep working',
-    )
+    const isNews = this.#fault?.code !== fault.code
+    this.#fault = fault
+    if (!isNews) return
+    const about = { registry: this.#registry, ...fault }
+    // A certificate other than the pinned one may be an attack: nothing was sent, and someone has to look.
+    if (fault.code === 'REGISTRY_PIN_MISMATCH')
+      this.#log.error(about, 'the registry is not the one that was pinned; nothing was sent to it. Retrying')
+    else this.#log.warn(about, 'cannot reach the registry; retrying. Existing tunnels keep working')
   }
 
   #wait(patienceMs: number): Promise<boolean> {

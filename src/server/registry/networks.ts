@@ -134,7 +134,9 @@ export function listNodes(call: Call): object | string {
   const networkId = call.request.number('network_id')
   if (networkId === 0) {
     if (!isAdmin(call)) return 'the backbone is listed for the admin only'
-    const nodes = [...call.directory.allLive()].map(({ nodeId }) => nodeEntry(call, undefined, nodeId))
+    const after = call.request.number('after_node_id') // ours: the next page of a long list
+    const ids = [...call.directory.allLive()].map(({ nodeId }) => nodeId).filter((nodeId) => nodeId > after)
+    const nodes = ids.sort((a, b) => a - b).map((nodeId) => nodeEntry(call, undefined, nodeId))
     return { type: 'list_nodes_ok', nodes: whatFits(nodes) }
   }
   const network = call.networks.get(networkId)

@@ -93,7 +93,12 @@ function demoWorld(tamper: (bytes: Buffer) => Buffer) {
   const modules: Partial<Modules> = {
     log: async () => ({ createLogger: () => ({ debug() {}, info() {}, warn() {}, error() {} }) }),
     rendezvous: async () => ({
-      startRendezvous: async () => ({ registry: '127.0.0.1:1', beacon: '127.0.0.1:2', stop: async () => {} }),
+      startRendezvous: async () => ({
+        registry: '127.0.0.1:1',
+        beacon: '127.0.0.1:2',
+        reloadCertificate: async () => ({ fingerprint: '', changed: false }),
+        stop: async () => {},
+      }),
     }),
     admin: () => import('../../../src/admin/server.ts'),
     gateway: async () => ({ startGateway: (options) => forwarder(options, targets, folders, tamper) }),

@@ -17,6 +17,7 @@ test('results, events, notes and errors are all sanitised', () => {
     err: (part: string) => void (text += part),
     terminal: true,
     logTerminal: false,
+    columns: undefined,
     colors: false,
   }
   const out = new Output(world, {})

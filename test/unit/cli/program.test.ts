@@ -199,7 +199,7 @@ test('trust passes on peer and reason', async () => {
   ])
   assert.equal(
     world.stdout.join(''),
-    'asked agent-b, which must approve\nasked 7, which must approve\napproved agent-b (0:0000.0000.0002)\n',
+    'requested trust from agent-b: it is asked once the registry knows it, and must approve\nrequested trust from 7: it is asked once the registry knows it, and must approve\napproved agent-b (0:0000.0000.0002)\n',
   )
 })
 
@@ -218,7 +218,6 @@ test('trust approve --for limits trust in time, sent to the gateway in ms', asyn
 
 test('a malformed command line exits 2, and with --json prints one envelope on stdout', async () => {
   const cases: Record<string, RegExp> = {
-    '': /a command is missing/,
     trust: /a command is missing/,
     nonsense: /unknown command 'nonsense'/,
     statu: /Did you mean status/,
@@ -253,6 +252,56 @@ test('a malformed command line exits 2, and with --json prints one envelope on s
     assert.deepEqual([json.code, error.status, error.code], [2, 'error', 'USAGE'], line)
     assert.match(error.message, message, line)
   }
+})
+
+test('a bare command shows the help, and the help of an unknown command is an error', async () => {
+  const bare = await run('')
+  assert.deepEqual([bare.code, bare.err], [0, ''])
+  assert.match(bare.out, /^Usage: pilotgate .*\n[^]*Commands:/)
+  const unknown = await run('help nonsense')
+  assert.deepEqual([unknown.code, unknown.out], [2, ''])
+  assert.match(unknown.err, /^error: no such command: nonsense\nhint: `pilotgate --help`/)
+  assert.match((await run('help ping')).out, /^Usage: pilotgate ping/)
+})
+
+test('the hint of a usage error names the command, and the words of other programs lead to ours', async () => {
+  const hints: Record<string, string> = {
+    'trust approve': '`pilotgate trust approve --help` shows its usage.',
+    'ping b --count 0': '`pilotgate ping --help` shows its usage.',
+    '--nonsense': '`pilotgate --help` shows its usage.',
+    serve: 'Use `pilotgate share PORT`.',
+    'http 3000': 'Use `pilotgate share 3000`.',
+    'tunnel --url http://localhost:3000': 'Use `pilotgate share 3000`.',
+    'port-forward pod/agent-b 8080:80': 'Use `pilotgate map 8080:agent-b:80`.',
+    'port-forward agent-b 80': 'Use `pilotgate map 80:agent-b:80`.',
+    '-L 8080:localhost:80 agent-b': 'Use `pilotgate map 8080:agent-b:80`.',
+    '-L 8080:agent-b:80': 'Use `pilotgate map 8080:agent-b:80`.',
+    'connect pgt1_x': 'Use `pilotgate join TICKET`.',
+    version: 'Use `pilotgate --version`.',
+    'approve bob': 'Use `pilotgate trust approve bob`.',
+    logs: 'A gateway logs to stderr (-v: more). Under systemd: `journalctl -u pilotgate`.',
+  }
+  for (const [line, hint] of Object.entries(hints)) {
+    const { code, err } = await run(line)
+    assert.equal(code, 2, line)
+    assert.equal(/^hint: (.*)$/m.exec(err)?.[1], hint, line)
+  }
+})
+
+test('status shows in the first lines that the file is not in force, and why the registry is not reached', async () => {
+  const config = { version: 3, file: 'g.yaml', error: 'g.yaml:2:1: nodes: no such key\ng.yaml:3:1: x: no such key' }
+  const registry = { ...STATUS.registry!, state: 'unreachable', code: 'REGISTRY_UNTRUSTED', reason: 'expired' } as const
+  const control = fakeControl([], { status: () => ({ ...STATUS, config, registry }) })
+  const { out } = await run('status --no-color', testWorld({ control }))
+  assert.deepEqual(out.split('\n').slice(1, 5), [
+    'problem      g.yaml is not in force, version 3 is; correct it, and it is applied:',
+    '             g.yaml:2:1: nodes: no such key',
+    '             g.yaml:3:1: x: no such key',
+    'config       version 3, older than g.yaml',
+  ])
+  assert.match(out, /^registry {5}.*, unreachable since .*: expired$/m)
+  const fine = fakeControl([], { status: () => ({ ...STATUS, config: { ...config, error: null } }) })
+  assert.match((await run('status', testWorld({ control: fine }))).out, /^config {7}g\.yaml, version 3$/m)
 })
 
 test('a gateway error keeps its exit code', async () => {

@@ -53,3 +53,31 @@ test('numbers are right-aligned, text is left-aligned, and no line ends in space
     ['*A  B*', 'x  y'],
   )
 })
+
+test('a table that is wider than the terminal becomes blocks, without the values that say nothing', () => {
+  const [head, rows] = [
+    ['NAME', 'LOCAL', 'PEER'],
+    [
+      ['agent-b:80', '127.77.219.203:8080', 'agent-b'],
+      ['other', '-', 'agent-c'],
+    ],
+  ]
+  const bold = (text: string): string => `*${text}*`
+  assert.deepEqual(table(head, rows, bold, 39), [
+    '*NAME *  agent-b:80',
+    '*LOCAL*  127.77.219.203:8080',
+    '*PEER *  agent-b',
+    '',
+    '*NAME *  other',
+    '*PEER *  agent-c',
+  ])
+  assert.equal(table(head, rows, bold, 40).length, 3, 'it fits exactly')
+  assert.ok(table(head, rows, bold, 39).every((line) => line.replaceAll('*', '').length <= 39))
+})
+
+test('a column without any value is not aligned as numbers are', () => {
+  assert.deepEqual(
+    table(['TAGS', 'N'], [['-', '1']], (text) => text),
+    ['TAGS  N', '-     1'],
+  )
+})

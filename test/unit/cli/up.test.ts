@@ -39,7 +39,7 @@ test('events are printed as they happen, ready once and after the admin socket i
     'up --json --hostname agent-a --map 8080:agent-b:80 --map agent-c:81 --expose 80=3000 --trust agent-b --admin /run/a.sock --state-dir /s',
     world,
   )
-  await settled()
+  await settled(world)
   for (const event of LATER) trace.onEvent!(event)
   world.signal()
   assert.deepEqual(await running, {
@@ -69,7 +69,7 @@ test('the text output is lines, and nothing with --quiet', async () => {
 test('a person at a terminal sees a screen, then news, then that it has stopped; not a path', async () => {
   const { world, trace } = upWorld({}, {}, { terminal: true, columns: 80 })
   const running = run('up', world)
-  await settled()
+  await settled(world)
   for (const event of LATER) trace.onEvent!(event)
   world.signal()
   const { out } = await running
@@ -90,7 +90,7 @@ test('a person at a terminal sees a screen, then news, then that it has stopped;
 test('visitors and guests are shown with what they use, as the screen calls it', async () => {
   const { world, trace } = upWorld({}, {}, { terminal: true, columns: 80 })
   const running = run('up', world)
-  await settled()
+  await settled(world)
   trace.onEvent!({ event: 'ticket', state: 'used', service: '80', peer: 'agent-b', nodeId: 2 })
   const { connections } = RECENT
   trace.onEvent!({ event: 'connection', ...connections[1]!, state: 'opened' })
@@ -108,7 +108,7 @@ test('a reader of --json that stalls loses events of connections, and no others'
   ] as const) {
     const { world, trace } = upWorld({}, {}, { outBacklogBytes })
     const running = run('up --json', world)
-    await settled()
+    await settled(world)
     trace.onEvent!(event)
     trace.onEvent!(LATER[0]!)
     world.signal()
@@ -132,10 +132,10 @@ test('-v and -q set the log level', async () => {
 test('a second signal does not wait for connections to end', async () => {
   const { world, trace } = upWorld({ stop: (graceMs) => (graceMs > 0 ? new Promise(() => {}) : Promise.resolve()) })
   const running = run('up', world)
-  await settled()
+  await settled(world)
   world.signal('SIGINT')
   world.signal('SIGINT') // the same Ctrl+C, passed on by npm
-  await settled()
+  await settled(world)
   assert.deepEqual(trace.steps.slice(-1), ['gateway stop 7000'])
   await new Promise((resolve) => {
     setTimeout(resolve, 320)
@@ -146,9 +146,9 @@ test('a second signal does not wait for connections to end', async () => {
 })
 
 test('a signal before the gateway is up also ends it', async () => {
-  const { world, trace } = upWorld({ startMs: 50 })
+  const { world, trace } = upWorld({ startMs: 500 })
   const running = run('up', world)
-  await settled()
+  await settled(world)
   world.signal()
   assert.equal((await running).code, 0)
   assert.deepEqual(trace.steps, ['log info', 'gateway', 'gateway stop 0'])
@@ -194,7 +194,12 @@ test('rendezvous prints where it listens and ends on a signal', async () => {
         rendezvous: async () => ({
           startRendezvous: async ({ log: _, ...options }) => {
             started = options
-            return { registry: '127.0.0.1:5', beacon: '127.0.0.1:6', stop: async () => void stopped++ }
+            return {
+              registry: '127.0.0.1:5',
+              beacon: '127.0.0.1:6',
+              stop: async () => void stopped++,
+              reloadCertificate,
+            }
           },
         }),
       },
@@ -205,6 +210,36 @@ test('rendezvous prints where it listens and ends on a signal', async () => {
       [0, '{"v":1,"event":"ready","registry":"127.0.0.1:5","beacon":"127.0.0.1:6"}\n', expected, 1],
     )
   }
+})
+
+test('on SIGHUP a rendezvous reads its certificate again, and says so if it is a new one', async () => {
+  let reloads = 0
+  const world = testWorld({
+    modules: {
+      log: logModule([]),
+      rendezvous: async () => ({
+        startRendezvous: async () => ({
+          registry: '127.0.0.1:5',
+          beacon: '127.0.0.1:6',
+          stop: async () => undefined,
+          reloadCertificate: async () => {
+            reloads += 1
+            if (reloads === 2) throw new PilotError('USAGE', 'not a certificate')
+            return await reloadCertificate()
+          },
+        }),
+      }),
+    },
+  })
+  const running = run('rendezvous --json', world)
+  await settled(world)
+  world.hangUp()
+  world.hangUp() // a bad file ends nothing
+  await settled(world)
+  world.signal()
+  const { code, out } = await running
+  assert.deepEqual([code, reloads], [0, 2])
+  assert.deepEqual(out.trimEnd().split('\n').slice(1), ['{"v":1,"event":"certificate","fingerprint":"cd"}'])
 })
 
 test('rendezvous passes on every flag and variable, the admin token only from a file or the environment, and shows the result', async () => {
@@ -252,13 +287,7 @@ test('rendezvous passes on every flag and variable, the admin token only from a 
         rendezvous: async () => ({
           startRendezvous: async ({ log: _, ...options }) => {
             started = options
-            return {
-              registry: '127.0.0.1:5',
-              beacon: '127.0.0.1:6',
-              http: '127.0.0.1:7',
-              fingerprint: 'ab',
-              stop: async () => undefined,
-            }
+            return { ...BOUND, http: '127.0.0.1:7', fingerprint: 'ab', reloadCertificate, stop: async () => undefined }
           },
         }),
       },
@@ -288,12 +317,15 @@ test('one key press that arrives several times is one request', async () => {
   now = 200
   world.signal('SIGTERM')
   assert.equal(await stops.first, 'SIGINT')
-  await settled()
+  await settled(world)
   assert.equal(second, false)
   now = 400
   world.signal('SIGINT')
   await stops.second
 })
+
+const BOUND = { registry: '127.0.0.1:5', beacon: '127.0.0.1:6' }
+const reloadCertificate = async () => ({ fingerprint: 'cd', changed: true })
 
 interface Trace {
   readonly steps: string[]
@@ -364,14 +396,20 @@ function logModule(steps: string[]): Modules['log'] {
 /** Starts it, signals once it is up, and waits for the end. */
 async function start(line: string, world: TestWorld = upWorld().world): Promise<Ran> {
   const running = run(line, world)
-  for (let i = 0; i < 8; i++) await settled() // a file is read and checked, perhaps on a busy machine
+  await settled(world)
   world.signal()
   return await running
 }
 
-/** Long enough for anything that needs no timer, including a file read. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 20)
+/** Files are read and modules loaded before the command handles signals; what follows needs no timer. */
+async function settled(world: TestWorld): Promise<void> {
+  const deadline = Date.now() + 30_000
+  do
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20)
+    })
+  while (!world.stoppable() && Date.now() < deadline)
+  await new Promise((resolve) => {
+    setTimeout(resolve, 50)
   })
 }

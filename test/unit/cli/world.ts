@@ -10,6 +10,8 @@ export interface TestWorld extends World {
   readonly stdout: string[]
   readonly stderr: string[]
   readonly sockets: string[] // admin sockets that were queried
+  /** Whether a signal would be handled. */
+  stoppable(): boolean
   signal(name?: string): void
   hangUp(): void
 }
@@ -36,11 +38,11 @@ export function testWorld(
     version: '0.1.0',
     env: { HOME: '/home/ann', ...parts.env },
     cwd: '/home/ann',
-    modules: { ...NO_MODULES, ...parts.modules },
+    modules: { ...ABSENT, ...parts.modules },
     terminal: parts.terminal ?? false,
     logTerminal: parts.terminal ?? false,
-    colors: false,
     columns: parts.columns,
+    colors: false,
     outBacklogBytes: parts.outBacklogBytes ?? 0,
     client: (socketPath) => {
       sockets.push(socketPath)
@@ -64,6 +66,7 @@ export function testWorld(
     stdout,
     stderr,
     sockets,
+    stoppable: () => handlers.size > 0,
     hangUp: () => {
       for (const reload of reloads) reload()
     },
@@ -73,13 +76,11 @@ export function testWorld(
   }
 }
 
-function absent(): Promise<never> {
-  return Promise.reject(new Error('this module is not part of the test'))
-}
-
-const NO_MODULES: Modules = {
+const absent = (): Promise<never> => Promise.reject(new Error('this module is not part of the test'))
+const ABSENT: Modules = {
   gateway: absent,
   rendezvous: absent,
+  registry: absent,
   admin: absent,
   observe: absent,
   checkUp: absent,

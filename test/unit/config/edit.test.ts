@@ -72,6 +72,29 @@ test('comments, blank lines and the rest of the file are kept', () => {
   assert.equal(parseConfig(withMapping(STARTER, parseMapSpec('a:1'), false), 'x').map.length, 1)
 })
 
+test('only the lines of the entry change, however the author writes the rest', () => {
+  const before = `version: 1
+node: {trust: [agent-b],   hostname: x}   # odd spaces
+map:
+    # the first
+    - {peer: agent-b, port: 80}      # web
+    # the last
+    - peer: agent-c
+      port: 81
+
+expose: [ {port: 1, target: "2"} ]
+`
+  const added = withMapping(before, parseMapSpec('agent-d:82'), false)
+  assert.equal(added, before.replace('      port: 81\n', '      port: 81\n    - { peer: agent-d, port: 82 }\n'))
+  assert.equal(without(added, 'map', 'agent-d:82'), before)
+  assert.equal(without(before, 'map', 'agent-b:80'), before.replace('    - {peer: agent-b, port: 80}      # web\n', ''))
+  const bare = 'version: 1\nnode: {trust: [agent-b]}'
+  assert.equal(withMapping(bare, parseMapSpec('a:1'), false), `${bare}\n\nmap:\n  - { peer: a, port: 1 }\n`)
+  // A list in flow style has no lines of its own: the whole file is rewritten, with the same meaning.
+  const flow = 'version: 1\nmap: [{peer: a, port: 1}]\n'
+  assert.equal(mapsOf(parseConfig(withMapping(flow, parseMapSpec('b:2'), false), 'g.yaml')).length, 2)
+})
+
 test('an entry is removed by its resulting name; an entry with several ports is not split', () => {
   assert.ok(!without(FILE, 'map', 'one').includes('8080'))
   assert.deepEqual(mapsOf(parseConfig(without(FILE, 'map', '81:agent-c:80'), 'x')).at(-1)?.localPort, 80)

@@ -131,12 +131,12 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a quoted port',
     'version: 1\nexpose: [{ port: "80", target: "3000" }]',
-    'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the string "80" (write it without quotes)',
+    'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", or a range such as "8000-8010", found the string "80" (write it without quotes)',
   ],
   [
     'a port out of range',
     'version: 1\nexpose: [{ port: 0, target: "3000" }]',
-    'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the number 0',
+    'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", or a range such as "8000-8010", found the number 0',
   ],
   [
     'a missing key',
@@ -161,7 +161,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'local with ports',
     'version: 1\nmap: [{ peer: a, ports: [2], local: "127.0.0.1:0" }]',
-    'g.yaml:2:37: map[0].local: needs a single `port`, not `ports`',
+    'g.yaml:2:37: map[0].local: with `ports` it is an IP address alone, as in "127.0.0.1"; the ports are the same',
   ],
   [
     'a backward range',
@@ -202,6 +202,24 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
     'a short pinned key',
     'version: 1\npeers: { al: { address: "0:0000.0000.0001", key: "AAAA" } }',
     'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the string "AAAA"',
+  ],
+  [
+    'a duration, an address and a peer written as numbers',
+    'version: 1\nobserve: { listen: 9464 }\nmap: [{ peer: 7, port: 1 }]\nexpose: [{ port: 1, target: "1", for: 60 }]',
+    'g.yaml:2:20: observe.listen: expected an IP address and port as "127.0.0.1:8080", found the number 9464 (write it with its address: "127.0.0.1:9464")',
+    'g.yaml:3:15: map[0].peer: expected a hostname, an address as "0:0000.0000.0004", a node id, or "tag:NAME", or a list of them, without repeats, found the number 7 (write it in quotes: "7")',
+    'g.yaml:4:39: expose[0].for: expected a duration such as 90s, 10m, 2h or 1d, at most 24d, found the number 60 (write it with its unit: "60s")',
+  ],
+  [
+    'a word where a list is expected',
+    'version: 1\nexpose: [{ port: 1, target: "1", allow: agent-a, identity: headers }]',
+    'g.yaml:2:41: expose[0].allow: expected a list, found the string "agent-a" (write it in brackets: [agent-a])',
+    'g.yaml:2:60: expose[0].identity: expected a list, found the string "headers" (write it in brackets: [headers])',
+  ],
+  [
+    'an address alone for one port',
+    'version: 1\nmap: [{ peer: a, port: 1, local: "127.0.0.1" }]',
+    'g.yaml:2:34: map[0].local: needs a port as well, as in "127.0.0.1:8080"',
   ],
   [
     'several mistakes, in the order of the file',

@@ -11,7 +11,10 @@ import { join } from 'node:path'
 import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
 import type { GatewayOptions } from '../../../src/gateway/model/options.ts'
 import { parseConfig } from '../../../src/config/load.ts'
-import { resolveAdminSocket, resolveOptions, unknownVariables, type Flags } from '../../../src/config/options.ts'
+import type { Flags } from '../../../src/config/flags.ts'
+import { resolveOptions } from '../../../src/config/options.ts'
+import { resolveAdminSocket } from '../../../src/config/paths.ts'
+import { idleVariables } from '../../../src/config/variables.ts'
 
 const env = { HOME: '/home/ann' }
 const fileOf = (text: string) => ({ config: parseConfig(`version: 1\n${text}`, 'g.yaml'), folder: '/etc/pilotgate' })
@@ -234,11 +237,93 @@ test('the same remote port on several local ports makes several mappings, named 
   )
 })
 
-test('unknown variables are named', () => {
+test('variables that change nothing are named, with the command that reads them', () => {
+  const vars = {
+    PILOTGATE_REGISTRY: 'x',
+    PILOTGATE_REGISTY: 'x',
+    PILOTGATE_STORE: '/s',
+    PILOTGATE_HTTP: '127.0.0.1:1',
+    PILOTGATE_MAP: 'a:1',
+    PILOTGATE_EMPTY: '',
+    PILOT_X: '1',
+  }
+  assert.deepEqual(idleVariables(vars, 'up'), [
+    { variable: 'PILOTGATE_REGISTY', why: 'is it misspelt?' },
+    { variable: 'PILOTGATE_STORE', why: 'only `pilotgate rendezvous` reads it' },
+  ])
+  assert.deepEqual(idleVariables(vars, 'rendezvous'), [
+    { variable: 'PILOTGATE_REGISTY', why: 'is it misspelt?' },
+    { variable: 'PILOTGATE_MAP', why: 'only `pilotgate up` reads it' },
+  ])
+})
+
+test('front, proxy and DNS can be switched on without a file, and a flag leaves the rest of their section alone', () => {
+  const bare = resolveOptions({
+    flags: { http: '127.0.0.1:8088', dns: '127.0.0.1:5353' },
+    env: { ...env, PILOTGATE_PROXY_LISTEN: '127.0.0.1:1080' },
+  })
   assert.deepEqual(
-    unknownVariables({ PILOTGATE_REGISTRY: 'x', PILOTGATE_REGISTY: 'x', PILOT_X: '1', PILOTGATE_OBSERVE: '' }),
-    ['PILOTGATE_REGISTY'],
+    [bare.http, bare.proxy, bare.dns],
+    [
+      { address: '127.0.0.1', port: 8088 },
+      { listen: '127.0.0.1:1080' },
+      { listen: '127.0.0.1:5353', domain: 'pilot', ports: [80, 443] },
+    ],
   )
+  const file = fileOf(
+    'http: { listen: "127.0.0.1:1", origins: ["http://x.example"] }\ndns: { listen: "127.0.0.1:2", ports: [] }',
+  )
+  const both = resolveOptions({ flags: { http: '127.0.0.1:0' }, env, file })
+  assert.deepEqual(both.http, { address: '127.0.0.1', port: 0, origins: ['http://x.example'] })
+  assert.deepEqual(both.dns, { listen: '127.0.0.1:2', domain: 'pilot', ports: [] })
+  rejects({ http: '8088' }, 'USAGE', /--http "8088": expected an IP address and port/)
+  rejects({ proxyListen: '192.0.2.1:1' }, 'USAGE', /proxy\.listen: 192\.0\.2\.1 is not a loopback address/)
+})
+
+test('what only shows when all entries are put together is reported with file, line and column', () => {
+  const cases: readonly (readonly [string, ErrorCode, string])[] = [
+    [
+      'map: [{ name: x, peer: a, port: 1 }, { name: x, peer: b, port: 2 }]',
+      'CONFLICT',
+      '2:46: map[1].name: the mapping "x" is given twice',
+    ],
+    [
+      'map: [{ peer: a, port: 1, local: 7000 },\n { peer: b, port: 2, local: 7000 }]',
+      'CONFLICT',
+      '3:29: map[1].local: the local address "127.0.0.1:7000"',
+    ],
+    [
+      'map: [{ peer: a, port: 1, local: "10.0.0.1:1" }]',
+      'USAGE',
+      '2:34: map[0].local: map "10.0.0.1:1:a:1": 10.0.0.1 is not a loopback',
+    ],
+    [
+      'expose: [{ name: a, port: 80, target: "1" }, { name: b, port: 80, target: "2" }]',
+      'CONFLICT',
+      '2:63: expose[1].port: the overlay port "80" is given twice',
+    ],
+    [
+      'expose: [{ port: 80, target: "169.254.169.254:80" }]',
+      'USAGE',
+      '2:30: expose[0].target: exposure 80: tcp://169.254.169.254:80 is a link-local',
+    ],
+    ['dns: { listen: "192.0.2.1:53" }', 'USAGE', '2:16: dns.listen: dns.listen: 192.0.2.1 is not a loopback'],
+  ]
+  for (const [text, code, beginning] of cases) {
+    const file = { ...fileOf(text), text: `version: 1\n${text}`, file: 'g.yaml' }
+    assert.throws(
+      () => resolveOptions({ flags: {}, env, file }),
+      (error) => {
+        assert.ok(error instanceof PilotError)
+        assert.deepEqual([error.code, error.message.slice(0, 7 + beginning.length)], [code, `g.yaml:${beginning}`])
+        return true
+      },
+    )
+  }
+  const fine = { ...fileOf('expose: [{ port: 80, target: "1" }]'), text: 'x', file: 'g.yaml' }
+  assert.throws(() => resolveOptions({ flags: { expose: ['80=2'] }, env, file: fine }), {
+    message: /^the exposure "80"/,
+  }) // the flag is to blame
 })
 
 test('a bare port in the file means localhost', () => {

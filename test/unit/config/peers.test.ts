@@ -15,6 +15,16 @@ test('a list of peers is read like the bar notation', () => {
   assert.deepEqual(mapsOf(config), [parseMapSpec('a|0:0000.0000.0004:80,balance=least-connections,probe=10')])
 })
 
+test('the time between probes is seconds, or a duration', () => {
+  for (const written of ['90', '90s']) assert.equal(parseMapSpec(`a|b:80,probe=${written}`).probe, 90)
+  for (const written of ['90', '"90s"', '{ every: "90s", http: /z }']) {
+    const config = parseConfig(`version: 1\nmap: [{ peer: [a, b], port: 80, probe: ${written} }]`, 'g.yaml')
+    assert.equal(mapsOf(config)[0]!.probe, 90, written)
+  }
+  for (const wrong of ['0s', '2h', 'soon', '1.5'])
+    assert.throws(() => parseMapSpec(`a|b:80,probe=${wrong}`), { code: 'USAGE' }, wrong)
+})
+
 test('an entry saved by a command is read back unchanged', () => {
   for (const text of [
     'a|b:80',

@@ -33,7 +33,13 @@ test('health, metrics, numbers and a page, none of which name a node', async () 
   assert.deepEqual([health['status'], health['version'], health['nodes_online']], ['ok', '1.0', 1])
   const numbers = (await (await get('/api/stats')).json()) as Record<string, unknown>
   assert.deepEqual([numbers['total_nodes'], numbers['active_nodes'], numbers['total_requests']], [1, 1, 1])
+  assert.deepEqual(
+    [numbers['healthy'], numbers['tls_fingerprint'], typeof numbers['version']],
+    [true, rendezvous.fingerprint, 'string'],
+  )
   const metrics = await (await get('/metrics')).text()
+  for (const [, help] of metrics.matchAll(/^# HELP pilotgate_beacon_\w+ (.*)$/gm))
+    assert.match(help!, /^[A-Z][^.]{10,}\.$/, 'every counter is explained, not referred to a source file')
   assert.match(metrics, /^pilotgate_registry_nodes 1$/m)
   assert.match(metrics, /^# TYPE pilotgate_beacon_relayed_bytes_total counter$/m)
   for (const line of metrics.trim().split('\n'))
@@ -53,6 +59,7 @@ test('a failed store shows in readyz and healthz, but not in livez', async () =>
     counters: () => rendezvous.counters(),
     connections: () => 0,
     beaconNodes: () => 0,
+    fingerprint: () => 'ab',
   }
   const server = new StatusServer({ listen: { address: '127.0.0.1', port: 0 }, status, log: LOG })
   const address = await server.start()

@@ -68,6 +68,35 @@ test('one port serves clients with and without TLS, however slowly they start', 
   await rendezvous.stop()
 })
 
+test('a renewed certificate is served after a reload, and a file that is half written changes nothing', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'pilotgate-renewal-'))
+  const [tlsCertFile, tlsKeyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+  const put = async ({ certPem, keyPem }: { readonly certPem: string; readonly keyPem: string }): Promise<void> => {
+    await writeFile(tlsCertFile, certPem)
+    await writeFile(tlsKeyFile, keyPem)
+  }
+  const [first, second] = [createCertificate(NOW), createCertificate(NOW)]
+  await put(first)
+  const rendezvous = await startRendezvous({ ...ANYWHERE, tlsCertFile, tlsKeyFile })
+  const shown = async (): Promise<string | undefined> => {
+    const socket = connectTls({ port: portOf(rendezvous.registry), host: '127.0.0.1', rejectUnauthorized: false })
+    await once(socket, 'secureConnect')
+    const fingerprint = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase()
+    socket.destroy()
+    return fingerprint
+  }
+  assert.equal(await shown(), fingerprintOf(first.certPem))
+  await writeFile(tlsCertFile, second.certPem) // with the key of the first
+  await assert.rejects(rendezvous.reloadCertificate(), PilotError)
+  assert.equal(await shown(), fingerprintOf(first.certPem))
+  await put(second)
+  assert.deepEqual(await rendezvous.reloadCertificate(), { fingerprint: fingerprintOf(second.certPem), changed: true })
+  assert.equal(await shown(), fingerprintOf(second.certPem))
+  assert.equal((await rendezvous.reloadCertificate()).changed, false)
+  await rendezvous.stop()
+  await rm(folder, { recursive: true })
+})
+
 test('with TLS only, plain TCP is disconnected silently', async () => {
   const rendezvous = await startRendezvous({ ...ANYWHERE, tlsOnly: true })
   assert.equal(await answer(connect(portOf(rendezvous.registry), '127.0.0.1')), undefined)

@@ -6,7 +6,7 @@ import type { Symptoms } from '../../../../src/gateway/diagnose/doctor.ts'
 import type { DoctorCheck, PeerRecord } from '../../../../src/gateway/model/records.ts'
 
 const WELL: Symptoms = {
-  registry: { endpoint: 'rv.example:9000', isAnswering: true, hostnameRefused: undefined },
+  registry: { endpoint: 'rv.example:9000', isAnswering: true, hostnameRefused: undefined, fault: undefined },
   beacon: { endpoint: 'rv.example:9001', observed: '203.0.113.5:4000', isAnswering: true, unanswered: 0 },
   nameConflicts: [],
   nat: { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' },
@@ -68,6 +68,21 @@ test('an unreachable registry, or one that refuses our name, fails', () => {
     check({ registry: { ...WELL.registry, hostnameRefused: 'taken' } }, 'registry')!.text,
     /refuses our hostname: taken/,
   )
+})
+
+test('a certificate problem, a wrong pin and a mismatch of TLS have codes and hints of their own', () => {
+  for (const [code, hint] of [
+    ['REGISTRY_UNTRUSTED', /NODE_EXTRA_CA_CERTS|--registry-fingerprint/],
+    ['REGISTRY_PIN_MISMATCH', /someone is in between/],
+    ['REGISTRY_TLS_MISMATCH', /tls:\/\//],
+    ['REGISTRY_UNREACHABLE', /firewall/],
+  ] as const) {
+    const fault = { code, reason: 'what the log says' }
+    const found = check({ registry: { ...WELL.registry, isAnswering: false, fault } }, 'registry')!
+    assert.deepEqual([found.state, found.code], ['fail', code])
+    assert.match(found.text, /what the log says/)
+    assert.match(found.hint!, hint)
+  }
 })
 
 test('symmetric NATs get advice, and a small MTU, a small buffer and refused datagrams are found', () => {

@@ -1,0 +1,60 @@
+/** One question to a registry, on a connection of its own: for commands, which have no node. */
+import type { TLSSocket } from 'node:tls'
+import { PilotError } from '../../base/errors.ts'
+import { RegistryFrameReader, encodeRegistryFrame, parseRefusal } from '../../wire/registry-messages.ts'
+import type { RegistryTarget } from './endpoints.ts'
+import { PinMismatch, registryFault, type RegistryFault } from './registry-fault.ts'
+import { certificateOf, openRegistry } from './registry-socket.ts'
+
+/** @throws PilotError REGISTRY_REFUSED with the registry's text, REGISTRY_UNREACHABLE and its kin. */
+export async function askRegistry(target: RegistryTarget, request: object): Promise<object> {
+  const answer = await tryRegistry(target, request)
+  if ('code' in answer)
+    throw new PilotError(answer.code, `the registry ${target.address}:${target.port}: ${answer.reason}`)
+  const refusal = parseRefusal(answer.reply)
+  if (refusal !== undefined) throw new PilotError('REGISTRY_REFUSED', `the registry refuses: ${refusal}`)
+  return answer.reply
+}
+
+/** The same, without throwing. */
+export function tryRegistry(
+  target: RegistryTarget,
+  request: object,
+  patienceMs = PATIENCE_MS,
+): Promise<{ readonly reply: object } | RegistryFault> {
+  return new Promise((resolve) => {
+    const socket = openRegistry(target)
+    const reader = new RegistryFrameReader()
+    const progress = { connected: false, secured: false, answered: false }
+    let problem: Error | undefined
+    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), patienceMs)
+    const ask = (): void => {
+      progress.secured = target.tls
+      const shown = target.tls ? certificateOf(socket as TLSSocket, target.fingerprint) : undefined
+      if (shown instanceof PinMismatch) socket.destroy(shown)
+      else socket.write(encodeRegistryFrame(request))
+    }
+    socket.once('connect', () => {
+      progress.connected = true
+    })
+    socket.once(target.tls ? 'secureConnect' : 'connect', ask)
+    socket.on('data', (chunk: Uint8Array) => {
+      reader.push(chunk)
+      const reply = reader.next()
+      if (reply === undefined) return
+      progress.answered = true
+      if (typeof reply === 'string') return void socket.destroy(new Error(`it sent a frame that is ${reply}`))
+      resolve({ reply })
+      socket.destroySoon()
+    })
+    socket.on('error', (error) => {
+      problem = error
+    })
+    socket.once('close', () => {
+      clearTimeout(timer)
+      resolve(registryFault(target, problem, progress))
+    })
+  })
+}
+
+const PATIENCE_MS = 5_000
