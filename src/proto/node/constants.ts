@@ -121,6 +121,8 @@ export const MAX_CONTROL_PER_PEER = 64 // pongs and RSTs waiting; further ones a
 /** Datagrams of programs waiting for their turn: enough for a burst; further ones are dropped and counted. */
 export const MAX_DATAGRAMS_PER_PEER = 1_024
 export const MAX_PINGS = 4_096
+/** A daemon of today takes an empty ping for a keepalive, and does not answer it (quirk T12). */
+export const PING_BYTES = 4
 export const PING_EXPIRY_MS = 30_000
 /** PILA of nodes whose key we do not know yet, kept while the registry is asked. */
 export const MAX_STRANGERS = 64
