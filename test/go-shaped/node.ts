@@ -3,6 +3,10 @@
  * without retransmission, a new nonce prefix at each accepted one, replay checked before the tag, keys that are only
  * checked at first contact, relay for good once anything came by it, silent drops by trust gate and SYN limits. It does
  * no I/O: `world` carries its datagrams, its clock is passed in.
+ *
+ * In the shape `today` (1.18, as seen on the wire: docs/interop.md) it takes empty pings for keepalives, sends such
+ * itself, probes and drops silent peers, repeats keys over both ways, asks for them (PILK) and answers when asked, and
+ * leaves the relay again.
  */
 import { createHash } from 'node:crypto'
 import type { Endpoint, NodeId } from '../../src/base/types.ts'
@@ -42,6 +46,7 @@ import {
   encodePunchFrame,
   encodeSealedHeader,
 } from '../../src/wire/tunnel-frames.ts'
+import type { GoSend, GoShape } from './stream.ts'
 import { GoStream } from './stream.ts'
 
 /** The node's surroundings. The registry may answer at any time; a Go daemon's loops would block meanwhile. */
@@ -70,6 +75,15 @@ interface Tunnel {
   firstPath: 'direct' | 'relay' | undefined
   readonly queue: Uint8Array[] // packets that wait for a key
   frames: number // sealed ones that opened
+  // today
+  peerPrefix: number
+  heardAt: number
+  sentAt: number
+  repeats: number // PILA still to be repeated
+  repeatAt: number
+  answeredAt: number
+  probes: number // unanswered
+  probeAt: number
 }
 
 export class GoNode {
@@ -88,13 +102,16 @@ export class GoNode {
   readonly #tunnels = new Map<NodeId, Tunnel>()
   readonly #listeners = new Map<number, (stream: GoStream) => void>()
   readonly #synBuckets = new Map<NodeId, { tokens: number; at: number }>()
+  readonly #isToday: boolean
+  #now = 0
   #privateKey: Uint8Array
   #nextPort = 49_152
   #sweepAt = 15_000
   /** Packets that wait because a full receive queue blocks the daemon's only loop (Q5). */
   readonly #stalled: Uint8Array[] = []
 
-  constructor(identity: Identity, world: GoWorld) {
+  constructor(identity: Identity, world: GoWorld, shape: GoShape = 'april') {
+    this.#isToday = shape === 'today'
     this.identity = identity
     this.#world = world
     this.#privateKey = world.random(32)
@@ -199,6 +216,15 @@ export class GoNode {
     this.handshake(now, node, 'handshake_accept')
   }
 
+  /** Today: it has given up its half of a session, for one of many reasons, and starts anew with the key that it has. */
+  dropHalf(now: number, node: NodeId): void {
+    const tunnel = this.#tunnel(node)
+    tunnel.key = undefined
+    tunnel.queue.length = 0
+    this.#startRepeats(now, tunnel)
+    this.#sendAuth(node)
+  }
+
   isRelayed(node: NodeId): boolean {
     return this.#tunnels.get(node)?.relay === true
   }
@@ -212,6 +238,7 @@ export class GoNode {
   // ---- datagrams
 
   handleDatagram(now: number, bytes: Uint8Array, source: Endpoint): void {
+    this.#now = now
     if (bytes.length === 0) return
     if (bytes[0]! >= 0x10) return this.#onFrame(now, bytes, source, undefined)
     const message = decodeBeaconMessage(bytes) // from anywhere: nothing is checked
@@ -222,6 +249,8 @@ export class GoNode {
   }
 
   handleTimeout(now: number): void {
+    this.#now = now
+    if (this.#isToday) for (const [node, tunnel] of this.#tunnels) this.#runTunnel(now, node, tunnel)
     for (const stream of this.streams.values()) this.#runStream(now, stream)
     if (now >= this.#sweepAt) {
       this.#sweepAt = now + 15_000
@@ -237,7 +266,48 @@ export class GoNode {
   nextTimeout(): number {
     let at = this.#sweepAt
     for (const stream of this.streams.values()) at = Math.min(at, stream.nextTimeout())
+    if (!this.#isToday) return at
+    for (const { key, repeats, repeatAt, sentAt, probeAt } of this.#tunnels.values()) {
+      if (repeats > 0) at = Math.min(at, repeatAt)
+      if (key !== undefined) at = Math.min(at, sentAt + TUNNEL_KEEPALIVE_MS, probeAt)
+    }
     return at
+  }
+
+  /** Today: keepalives, probes of a silent peer, repeated keys. */
+  #runTunnel(now: number, node: NodeId, tunnel: Tunnel): void {
+    if (tunnel.repeats > 0 && now >= tunnel.repeatAt) {
+      tunnel.repeats -= 1
+      tunnel.repeatAt = now + KEY_REPEAT_MS
+      this.#sendAuth(node)
+      if (tunnel.key === undefined) this.#sendBothWays(node, this.#keyRequest())
+    }
+    if (tunnel.key === undefined) return
+    if (now - tunnel.sentAt >= TUNNEL_KEEPALIVE_MS)
+      this.#sendPacket(node, { protocol: PROTOCOL_CONTROL, dstNode: 0 }, NOTHING)
+    if (now < tunnel.probeAt) return
+    if (now - tunnel.heardAt < SILENCE_MS) tunnel.probeAt = tunnel.heardAt + SILENCE_MS
+    else if (tunnel.probes >= PATH_PROBES) {
+      this.#count('half_dropped')
+      this.dropHalf(now, node)
+    } else {
+      tunnel.probes += 1
+      tunnel.probeAt = now + PATH_PROBE_MS
+      this.#sendPacket(node, { protocol: PROTOCOL_CONTROL }, utf8('pathprobe.v1'))
+    }
+  }
+
+  #startRepeats(now: number, tunnel: Tunnel): void {
+    tunnel.repeats = KEY_REPEATS
+    tunnel.repeatAt = now + KEY_REPEAT_MS
+  }
+
+  #keyRequest(): Uint8Array {
+    const frame = Buffer.alloc(40)
+    frame.write('PILK')
+    frame.writeUInt32BE(this.nodeId, 4)
+    frame.set(x25519PublicKey(this.#privateKey), 8)
+    return frame
   }
 
   /** The application reads what was left: the daemon's loop continues. */
@@ -259,10 +329,11 @@ export class GoNode {
   }
 
   #onFrame(now: number, bytes: Uint8Array, source: Endpoint, relayedFrom: NodeId | undefined): void {
-    if (relayedFrom !== undefined) this.#tunnel(relayedFrom).relay = true // any 0x06 does that, from anyone
+    if (relayedFrom !== undefined && !this.#isToday) this.#tunnel(relayedFrom).relay = true // any 0x06 does that, from anyone
     const magic = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1')
     if (magic === 'PILA') this.#onAuth(now, bytes.slice(), source, relayedFrom !== undefined)
-    else if (magic === 'PILS') this.#onSealed(now, bytes)
+    else if (magic === 'PILS') this.#onSealed(now, bytes, source, relayedFrom !== undefined)
+    else if (magic === 'PILK' && this.#isToday) this.#sendAuth(Buffer.from(bytes).readUInt32BE(4))
     this.#runLater(now)
   }
 
@@ -277,13 +348,18 @@ export class GoNode {
         return this.#count('auth_bad_signature')
       const shared = agreeSessionKey(this.#privateKey, frame.x25519)
       if (shared === 'low_order') return
-      const answer = tunnel.peerKey === undefined || !equalBytes(tunnel.peerKey, frame.x25519)
+      const isNew = tunnel.peerKey === undefined || !equalBytes(tunnel.peerKey, frame.x25519)
+      if (this.#isToday && !isNew && tunnel.key !== undefined) return this.#onKnownKey(now, frame.sender, tunnel)
+      const answer = isNew || this.#isToday
+      if (this.#isToday) tunnel.heardAt = now
       tunnel.firstPath ??= path
       tunnel.peerKey = frame.x25519
       tunnel.key = nodeCrypto.aead(shared)
       tunnel.prefix = Buffer.from(this.#world.random(4)).readUInt32BE() // a new one each time, under the same key
-      tunnel.counter = tunnel.max = 0
-      tunnel.seen.fill(0)
+      if (isNew || !this.#isToday) {
+        tunnel.counter = tunnel.max = 0
+        tunnel.seen.fill(0)
+      }
       if (!byRelay) tunnel.endpoint = source
       if (answer) this.#sendAuth(frame.sender)
       for (const packet of tunnel.queue.splice(0)) this.#seal(frame.sender, packet)
@@ -291,18 +367,32 @@ export class GoNode {
     }
     // The cached key lies in the receive buffer: what comes by the other kind of path never fits, what comes by the same
     // kind is compared with itself (tunnel.md §4.3).
-    if (tunnel.firstPath === undefined) this.#world.lookup(frame.sender, accept)
+    if (tunnel.firstPath === undefined || this.#isToday) this.#world.lookup(frame.sender, accept)
     else if (tunnel.firstPath === path) accept(frame.ed25519)
     else this.#count('auth_other_path')
   }
 
-  #onSealed(now: number, bytes: Uint8Array): void {
+  /** Today: a key that it knows is answered once nothing was opened from that node for a while. */
+  #onKnownKey(now: number, node: NodeId, tunnel: Tunnel): void {
+    if (now - tunnel.heardAt < KNOWN_KEY_SILENCE_MS || now - tunnel.answeredAt < 1_000) return
+    tunnel.answeredAt = now
+    this.#sendAuth(node)
+  }
+
+  #onSealed(now: number, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
     if (bytes.length < SEALED_HEADER_BYTES + 16 + PACKET_HEADER_BYTES) return
     const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     const from = view.readUInt32BE(4)
     const tunnel = this.#tunnels.get(from)
     if (tunnel?.key === undefined) return this.#count('sealed_without_key') // in silence
     const counter = Number(view.readBigUInt64BE(12))
+    const prefix = view.readUInt32BE(8)
+    if (this.#isToday && prefix !== tunnel.peerPrefix) {
+      // a window for each prefix: the model keeps the newest
+      tunnel.peerPrefix = prefix
+      tunnel.max = 0
+      tunnel.seen.fill(0)
+    }
     if (!checkReplay(tunnel, counter)) return this.#count('replayed')
     const packet = tunnel.key.open(
       bytes.subarray(8, SEALED_HEADER_BYTES),
@@ -314,6 +404,14 @@ export class GoNode {
       return this.#count('bad_tag')
     }
     tunnel.frames += 1
+    if (this.#isToday) {
+      tunnel.heardAt = now
+      tunnel.repeats = tunnel.probes = 0
+      tunnel.probeAt = now + SILENCE_MS
+      tunnel.relay = byRelay
+      if (!byRelay) tunnel.endpoint = source
+      return this.#onPacket(now, packet, from)
+    }
     const blocked = [...this.streams.values()].some(({ freeSlots }) => freeSlots < 0) // it is stuck delivering the 513th
     if (!blocked) this.#onPacket(now, packet)
     else if (this.#stalled.length < 1_024) this.#stalled.push(packet.slice())
@@ -327,13 +425,16 @@ export class GoNode {
     this.#onPacket(now, packet)
   }
 
-  #onPacket(now: number, packet: Uint8Array): void {
+  /** @param sender of the sealed frame: today, the inner source must agree. */
+  #onPacket(now: number, packet: Uint8Array, sender?: NodeId): void {
     const header = createPacketHeader()
     if (decodePacket(packet, header, crc32) !== undefined) return
     const payload = packet.slice(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
-    const from = header.srcNode // the inner source is believed
+    const from = header.srcNode // April: the inner source is believed
+    if (sender !== undefined && from !== sender) return this.#count('foreign_source')
     if (header.protocol === PROTOCOL_CONTROL) {
       if (header.dstPort !== 0 || !this.answersPings) return
+      if (this.#isToday && payload.length === 0) return // the peer's keepalive, whoever meant it as a ping
       this.#sendPacket(
         from,
         {
@@ -365,7 +466,8 @@ export class GoNode {
         { protocol: PROTOCOL_STREAM, flags: FLAG_RST, srcPort: header.dstPort, dstPort: header.srcPort },
         NOTHING,
       )
-    if (known !== undefined) return known.repeatSynAck()
+    const isOver = known?.state === 'TIME_WAIT' || known?.state === 'CLOSED'
+    if (known !== undefined && !(this.#isToday && isOver)) return known.repeatSynAck()
     const admit = (trusted: boolean): void => {
       if (!trusted) return this.#count('syn_stranger')
       if (!this.#takeSynToken(now, from)) return this.#count('syn_limited')
@@ -378,10 +480,11 @@ export class GoNode {
   }
 
   #takeSynToken(now: number, from: NodeId): boolean {
-    const bucket = this.#synBuckets.get(from) ?? { tokens: 10, at: now }
+    const burst = this.#isToday ? 64 : 10
+    const bucket = this.#synBuckets.get(from) ?? { tokens: burst, at: now }
     const earned = Math.floor((now - bucket.at) / 100)
     if (earned > 0) {
-      bucket.tokens = Math.min(10, bucket.tokens + earned)
+      bucket.tokens = Math.min(burst, bucket.tokens + earned)
       bucket.at = now
     }
     this.#synBuckets.set(from, bucket)
@@ -391,13 +494,13 @@ export class GoNode {
   }
 
   #stream(role: 'dial' | 'accept', localPort: number, remote: NodeId, remotePort: number, now: number): GoStream {
-    const stream = new GoStream(role, localPort, remote, remotePort, now, (flags, seq, ack, window, payload) => {
+    const send: GoSend = (flags, seq, ack, window, payload) =>
       this.#sendPacket(
         remote,
         { protocol: PROTOCOL_STREAM, flags, srcPort: localPort, dstPort: remotePort, seq, ack, window },
         payload,
       )
-    })
+    const stream = new GoStream(role, localPort, remote, remotePort, now, send, this.#isToday ? 'today' : 'april')
     this.streams.set(keyOf(localPort, remote, remotePort), stream)
     return stream
   }
@@ -419,6 +522,14 @@ export class GoNode {
         firstPath: undefined,
         queue: [],
         frames: 0,
+        peerPrefix: -1,
+        heardAt: -Infinity,
+        sentAt: 0,
+        repeats: 0,
+        repeatAt: Infinity,
+        answeredAt: -Infinity,
+        probes: 0,
+        probeAt: Infinity,
       }
       this.#tunnels.set(node, tunnel)
     }
@@ -434,6 +545,7 @@ export class GoNode {
       this.#tunnel(node).endpoint ??= endpoint
       this.#toBeacon(encodePunchRequest(this.nodeId, node))
       this.#sendAuth(node)
+      if (this.#isToday) this.#startRepeats(this.#now, this.#tunnel(node))
       then()
     })
   }
@@ -441,7 +553,15 @@ export class GoNode {
   #sendAuth(node: NodeId): void {
     const x25519 = x25519PublicKey(this.#privateKey)
     const signature = this.identity.sign(authChallenge(this.nodeId, x25519))
-    this.#sendFrame(node, encodeAuthFrame({ sender: this.nodeId, x25519, ed25519: this.identity.publicKey, signature }))
+    const frame = encodeAuthFrame({ sender: this.nodeId, x25519, ed25519: this.identity.publicKey, signature })
+    if (this.#isToday) this.#sendBothWays(node, frame)
+    else this.#sendFrame(node, frame)
+  }
+
+  #sendBothWays(node: NodeId, frame: Uint8Array): void {
+    const { endpoint } = this.#tunnel(node)
+    if (endpoint !== undefined) this.#world.send(frame, endpoint)
+    this.#sendByRelay(node, frame)
   }
 
   #sendPacket(to: NodeId, fields: Partial<PacketHeader>, payload: Uint8Array): void {
@@ -450,12 +570,16 @@ export class GoNode {
     encodePacket(
       packet,
       0,
-      { ...createPacketHeader(), ...fields, srcNode: this.nodeId, dstNode: to, payloadLength: payload.length },
+      { ...createPacketHeader(), dstNode: to, ...fields, srcNode: this.nodeId, payloadLength: payload.length },
       crc32,
     )
     const tunnel = this.#tunnel(to)
     if (tunnel.key !== undefined) return this.#seal(to, packet)
-    this.#sendAuth(to) // with each waiting packet; nothing else repeats it
+    if (!this.#isToday) this.#sendAuth(to) // with each waiting packet; nothing else repeats it
+    else if (tunnel.repeats === 0) {
+      this.#startRepeats(this.#now, tunnel)
+      this.#sendAuth(to)
+    }
     if (tunnel.queue.length >= 64) tunnel.queue.shift()
     tunnel.queue.push(packet)
   }
@@ -463,6 +587,7 @@ export class GoNode {
   #seal(to: NodeId, packet: Uint8Array): void {
     const tunnel = this.#tunnel(to)
     const out = new Uint8Array(packet.length + SEALED_HEADER_BYTES + 16)
+    tunnel.sentAt = this.#now
     tunnel.counter += 1 // the first frame carries 1
     encodeSealedHeader(out, 0, this.nodeId, tunnel.prefix, 0, tunnel.counter)
     tunnel.key!.seal(out.subarray(8, SEALED_HEADER_BYTES), out.subarray(4, 8), packet, out, SEALED_HEADER_BYTES)
@@ -472,6 +597,10 @@ export class GoNode {
   #sendFrame(to: NodeId, frame: Uint8Array): void {
     const { relay, endpoint } = this.#tunnel(to)
     if (!relay && endpoint !== undefined) return this.#world.send(frame, endpoint)
+    this.#sendByRelay(to, frame)
+  }
+
+  #sendByRelay(to: NodeId, frame: Uint8Array): void {
     const wrapped = new Uint8Array(RELAY_HEADER_BYTES + frame.length)
     writeRelayHeader(wrapped, 0, this.nodeId, to)
     wrapped.set(frame, RELAY_HEADER_BYTES)
@@ -544,3 +673,15 @@ function keyOf(localPort: number, remote: NodeId, remotePort: number): string {
 }
 
 const NOTHING = new Uint8Array(0)
+
+/** Today, as seen: an empty control packet after this long without one to the peer, ms. */
+const TUNNEL_KEEPALIVE_MS = 30_000
+/** And a probe of a peer that was silent for so long, and its repetitions, before its session is dropped. */
+const SILENCE_MS = 55_000
+const PATH_PROBE_MS = 10_000
+const PATH_PROBES = 3
+/** A key is sent again after this long, and how often. */
+const KEY_REPEAT_MS = 4_000
+const KEY_REPEATS = 5
+/** Nothing opened from a peer for this long: its known key is answered, ms. */
+const KNOWN_KEY_SILENCE_MS = 6_000

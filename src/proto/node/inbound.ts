@@ -299,16 +299,22 @@ export class Inbound {
       isUnchecked(packet) && mayBeUnchecked(peer, packet) ? undefined : state.options.crc32,
     )
     if (fault !== undefined) state.count(`packet_${fault}`)
-    else if (header.srcNode !== peer.node) state.count('packet_foreign_source')
-    else if (header.dstNode !== state.nodeId && !this.#isBroadcast(peer)) state.count('packet_foreign_destination')
+    else if (header.srcNode !== peer.node && !this.#isNameless(peer, header.srcNode))
+      state.count('packet_foreign_source')
+    else if (header.dstNode !== state.nodeId && !this.#isNameless(peer, header.dstNode))
+      state.count('packet_foreign_destination')
     else return true
     return false
   }
 
-  /** It names no one: it counts only under keys that a packet meant for us has confirmed. */
-  #isBroadcast(peer: Peer): boolean {
+  /**
+   * A broadcast, or a keepalive or probe of a daemon of today, whose ends may be node 0 (quirk T14). It names no one: it
+   * counts only under keys that a packet meant for us has confirmed.
+   */
+  #isNameless(peer: Peer, node: NodeId): boolean {
     const { protocol, dstNode } = this.#header
-    return protocol === PROTOCOL_DATAGRAM && dstNode === BROADCAST_NODE && peer.tunnel.openedConfirmed
+    const isBroadcast = protocol === PROTOCOL_DATAGRAM && node === BROADCAST_NODE && node === dstNode
+    return (isBroadcast || (protocol === PROTOCOL_CONTROL && node === 0)) && peer.tunnel.openedConfirmed
   }
 
   #handlePacket(now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
@@ -390,7 +396,8 @@ export class Inbound {
 
   #handleControl(now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
     const header = this.#header
-    if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0 && header.srcPort !== 0) {
+    if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0) {
+      if (header.srcNode === 0 || (header.srcPort === 0 && payload.length === 0)) return // a keepalive of a Go node
       this.#outbound.pong(peer, path, header, payload)
       const hello = payload.length > 0 ? decodePathHello(payload) : undefined
       if (hello !== undefined) this.#chores.onHello(now, peer, hello, path)
