@@ -98,3 +98,53 @@ test('T14: node 0 proves nothing before a packet that names us has', () => {
     ],
   )
 })
+
+for (const [idleMs, withinMs] of [
+  [0, 5_000],
+  [10_000, 500],
+] as const) {
+  test(`T13: a node that dropped its half of the session ${idleMs} ms after our last frame has it back within ${withinMs} ms`, () => {
+    const world = setting(1)
+    const { sim, ours, go } = world
+    opened(world).close() // an open one would make us ping, and notice
+    sim.run(1_000 + idleMs)
+    go.turn((now) => go.node.dropHalf(now, ours.nodeId))
+    sim.until('its key is back', withinMs, () => go.node.hasKey(ours.nodeId))
+    const inbound = go.dial(ours.nodeId, 80)
+    sim.until('it reaches us', 2_000, () => inbound.state === 'ESTABLISHED')
+    // Nothing goes on after that: neither side answers the other's answer
+    const records = sim.record()
+    sim.run(20_000)
+    assert.ok(records.length > 0, 'keepalives at least')
+    assert.deepEqual(
+      records.filter(({ bytes }) => Buffer.from(bytes).includes('PILA')),
+      [],
+    )
+  })
+}
+
+test('T13: a stranger gets nothing for a PILK, and a peer one answer a second, only where it is', () => {
+  const world = setting(1)
+  const { sim, ours, go } = world
+  opened(world)
+  sim.run(2_000)
+  const records = sim.record()
+  const ask = (sender: number, address: string): void => {
+    const frame = Buffer.alloc(40, 1)
+    frame.write('PILK')
+    frame.writeUInt32BE(sender, 4)
+    ours.turn((now) => ours.core.handleDatagram(now, frame, { address, port: go.endpoint.port }))
+  }
+  const answers = (): string[] =>
+    records.filter(({ bytes }) => Buffer.from(bytes).toString('latin1', 0, 4) === 'PILA').map(({ to }) => to.address)
+  ask(go.nodeId, '192.0.2.66') // in its name, from elsewhere
+  ask(4_711, go.endpoint.address)
+  assert.deepEqual(answers(), [])
+  for (let i = 0; i < 30; i++) {
+    ask(go.nodeId, go.endpoint.address)
+    sim.run(100)
+  }
+  const given = answers().filter((address) => address === go.endpoint.address)
+  assert.ok(given.length >= 2 && given.length <= 4, `${given.length} in three seconds`)
+  assert.deepEqual(new Set(answers()), new Set([go.endpoint.address]))
+})

@@ -6,7 +6,7 @@ import type { Endpoint, Instant } from '../../base/types.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
 import type { Path } from '../path/path.ts'
 import type { PingSize } from '../path/size-check.ts'
-import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
+import { TUNNEL_ASKED, TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
 import type { Dialler } from './dialler.ts'
 import type { Outbound } from './outbound.ts'
 import type { PathFinder } from './path-finder.ts'
@@ -168,6 +168,7 @@ export class Chores {
       this.#dialler.flush(now, peer)
       if (!peer.tunnel.confirmed) this.#pings.send(now, peer, undefined, 'alive', 0)
     }
+    if ((news & TUNNEL_ASKED) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0)
     if ((news & TUNNEL_CONFIRMED) !== 0) {
       this.#state.emit({ kind: 'peer', peer, state: 'connected' })
       this.#reportPath(peer)

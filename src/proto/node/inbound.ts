@@ -31,6 +31,7 @@ import {
   MAGIC_KEY,
   MAGIC_PLAIN,
   MAGIC_PUNCH,
+  KEY_FRAME_BYTES,
   MAGIC_SEALED,
   SEALED_OVERHEAD_BYTES,
   decodeAuthFrame,
@@ -148,7 +149,7 @@ export class Inbound {
       case MAGIC_PLAIN:
         return this.#state.count('plaintext_refused') // never sent, never accepted
       case MAGIC_KEY:
-        return this.#state.count('unauthenticated_key_refused')
+        return this.#handleKeyRequest(now, bytes, source, byRelay)
       default:
         this.#state.count('frame_unknown')
     }
@@ -205,6 +206,23 @@ export class Inbound {
     this.#chores.afterTunnel(now, peer)
   }
 
+  /**
+   * A PILK proves nothing, and its key is never accepted. But a daemon of today sends it when it has lost its half of a
+   * session, and our PILA repairs that (quirk T13). Only a node that we have a session with gets it, and only along a
+   * path that is already known: it is five times as long.
+   */
+  #handleKeyRequest(now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+    this.#state.count('unauthenticated_key_refused')
+    if (bytes.length < KEY_FRAME_BYTES) return
+    const peer = this.#state.peers.get(sealedSender(bytes)) // at the same place
+    const paths = peer?.paths
+    const path = byRelay ? paths?.relay : paths?.all().find(({ endpoint }) => sameEndpoint(endpoint, source))
+    if (peer === undefined || path === undefined || !peer.tunnel.onAsked(now)) return
+    this.#state.count('key_requests_answered')
+    this.#outbound.sendAuth(now, peer, path)
+    this.#chores.afterTunnel(now, peer)
+  }
+
   /** A node that only a public node would talk to gets no record until the registry confirms that it exists. */
   #lookFirst(now: Instant, node: NodeId, stranger: Stranger): void {
     if (this.#strangers.has(node)) return
@@ -253,7 +271,7 @@ export class Inbound {
   }
 
   #takeAuth(now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
-    const result = peer.tunnel.handleAuth(now, frame, peer.key!)
+    const result = peer.tunnel.handleAuth(now, frame, peer.key!, peer.heardAt)
     if (result === 'retired_key') return this.#state.count('auth_replayed')
     if (result !== 'new_key' && result !== 'known_key') {
       this.#state.count(`auth_${result}`)

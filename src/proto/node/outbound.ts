@@ -75,12 +75,16 @@ export class Outbound {
     if (beacon !== undefined) this.sendRaw(bytes, beacon)
   }
 
-  /** Our PILA, on every path worth trying. It names its recipient, so it waits until the peer's key is known. */
-  sendAuth(now: Instant, peer: Peer): void {
+  /**
+   * Our PILA, on every path worth trying. It names its recipient, so it waits until the peer's key is known.
+   * @param asked the path along which the peer asked for it.
+   */
+  sendAuth(now: Instant, peer: Peer, asked?: Path): void {
     if (peer.key === undefined) return
     const frame = peer.tunnel.takeAuth(peer.node, peer.key)
     if (peer.extended || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
-    for (const path of peer.paths.handshakePaths(now)) {
+    const paths = peer.paths.handshakePaths(now)
+    for (const path of asked === undefined || paths.includes(asked) ? paths : [...paths, asked]) {
       if (path.kind !== 'relay') {
         this.sendRaw(frame, path.endpoint)
         continue
