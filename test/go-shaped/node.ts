@@ -78,6 +78,7 @@ interface Tunnel {
   // today
   peerPrefix: number
   heardAt: number
+  derivedAt: number
   sentAt: number
   repeats: number // PILA still to be repeated
   repeatAt: number
@@ -351,7 +352,7 @@ export class GoNode {
       const isNew = tunnel.peerKey === undefined || !equalBytes(tunnel.peerKey, frame.x25519)
       if (this.#isToday && !isNew && tunnel.key !== undefined) return this.#onKnownKey(now, frame.sender, tunnel)
       const answer = isNew || this.#isToday
-      if (this.#isToday) tunnel.heardAt = now
+      tunnel.derivedAt = now
       tunnel.firstPath ??= path
       tunnel.peerKey = frame.x25519
       tunnel.key = nodeCrypto.aead(shared)
@@ -372,9 +373,9 @@ export class GoNode {
     else this.#count('auth_other_path')
   }
 
-  /** Today: a key that it knows is answered once nothing was opened from that node for a while. */
+  /** Today: a key that it knows is answered only while nothing sealed has come under it. */
   #onKnownKey(now: number, node: NodeId, tunnel: Tunnel): void {
-    if (now - tunnel.heardAt < KNOWN_KEY_SILENCE_MS || now - tunnel.answeredAt < 1_000) return
+    if (tunnel.heardAt >= tunnel.derivedAt || now - tunnel.answeredAt < 1_000) return
     tunnel.answeredAt = now
     this.#sendAuth(node)
   }
@@ -524,6 +525,7 @@ export class GoNode {
         frames: 0,
         peerPrefix: -1,
         heardAt: -Infinity,
+        derivedAt: -Infinity,
         sentAt: 0,
         repeats: 0,
         repeatAt: Infinity,
@@ -683,5 +685,3 @@ const PATH_PROBES = 3
 /** A key is sent again after this long, and how often. */
 const KEY_REPEAT_MS = 4_000
 const KEY_REPEATS = 5
-/** Nothing opened from a peer for this long: its known key is answered, ms. */
-const KNOWN_KEY_SILENCE_MS = 6_000

@@ -80,6 +80,7 @@ export class GoNode {
   readonly socket: string
   program!: Program
   readonly release: Release
+  readonly udp: string // ip:port
   readonly #stage: Stage
   readonly #args: readonly string[]
   readonly #registry: string
@@ -95,6 +96,7 @@ export class GoNode {
     this.name = name
     this.release = proxy === undefined ? 'april' : 'today'
     this.#registry = rendezvous.registry
+    this.udp = `127.0.0.1:${port}`
     this.home = stage.path(name)
     this.socket = join(this.home, 'pilot.sock')
     this.#args = [
@@ -103,9 +105,9 @@ export class GoNode {
       '-beacon',
       rendezvous.beacon,
       '-listen',
-      `127.0.0.1:${port}`,
+      this.udp,
       '-endpoint',
-      `127.0.0.1:${port}`,
+      this.udp,
       '-socket',
       this.socket,
       '-log-level',
