@@ -167,6 +167,7 @@ export interface LookupReply {
   readonly hostname: string | undefined
   readonly tags: readonly string[]
   readonly endpoint: string | undefined // public nodes only
+  readonly version: string | undefined // of the node's program, by its own account; registries of today
 }
 
 /**
@@ -251,6 +252,7 @@ export function parseLookupReply(reply: object): LookupReply | ReplyFault {
     hostname: fields.hostname('hostname'),
     tags: fields.texts('tags'),
     endpoint: fields.text('real_addr'),
+    version: fields.text('version'),
   }
 }
 

@@ -4,14 +4,13 @@
  * checked at first contact, relay for good once anything came by it, silent drops by trust gate and SYN limits. It does
  * no I/O: `world` carries its datagrams, its clock is passed in.
  *
- * In the shape `today` (1.18, as seen on the wire: docs/interop.md) it takes empty pings for keepalives, sends such
- * itself, probes and drops silent peers, repeats keys over both ways, asks for them (PILK) and answers when asked, and
- * leaves the relay again.
+ * In the shape `today` (1.18) it takes empty pings for keepalives, sends such itself, probes and drops silent peers,
+ * repeats keys over both ways, asks for them (PILK), answers when asked, and leaves the relay again.
  */
 import { createHash } from 'node:crypto'
 import type { Endpoint, NodeId } from '../../src/base/types.ts'
-import { equalBytes, toBase64, utf8 } from '../../src/base/bytes.ts'
-import { nodeCrypto, type AeadKey } from '../../src/crypto/aead.ts'
+import { equalBytes, utf8 } from '../../src/base/bytes.ts'
+import { nodeCrypto } from '../../src/crypto/aead.ts'
 import type { Identity } from '../../src/crypto/identity.ts'
 import { verifySignature } from '../../src/crypto/identity.ts'
 import { agreeSessionKey, x25519PublicKey } from '../../src/crypto/key-agreement.ts'
@@ -24,7 +23,7 @@ import {
 } from '../../src/wire/beacon-messages.ts'
 import { crc32 } from '../../src/wire/crc32.ts'
 import type { HandshakeType } from '../../src/wire/handshake-message.ts'
-import { formatHandshakeMessage, handshakeChallenge, parseHandshakeMessage } from '../../src/wire/handshake-message.ts'
+import { parseHandshakeMessage } from '../../src/wire/handshake-message.ts'
 import type { PacketHeader } from '../../src/wire/packet.ts'
 import {
   FLAG_ACK,
@@ -48,44 +47,11 @@ import {
 } from '../../src/wire/tunnel-frames.ts'
 import type { GoSend, GoShape } from './stream.ts'
 import { GoStream } from './stream.ts'
-
-/** The node's surroundings. The registry may answer at any time; a Go daemon's loops would block meanwhile. */
-export interface GoWorld {
-  readonly beacon: Endpoint
-  send(bytes: Uint8Array, to: Endpoint): void
-  random(length: number): Uint8Array
-  /** The registered Ed25519 key. */
-  lookup(node: NodeId, then: (key: Uint8Array | undefined) => void): void
-  /** The endpoint, or undefined if the registry refuses. */
-  resolve(node: NodeId, then: (endpoint: Endpoint | undefined) => void): void
-  checkTrust(node: NodeId, then: (trusted: boolean) => void): void
-  reportTrust(node: NodeId): void
-  unixSeconds(): number
-}
-
-interface Tunnel {
-  endpoint: Endpoint | undefined
-  relay: boolean
-  peerKey: Uint8Array | undefined // X25519
-  key: AeadKey | undefined
-  prefix: number
-  counter: number
-  max: number
-  readonly seen: Uint8Array // 256 marks
-  firstPath: 'direct' | 'relay' | undefined
-  readonly queue: Uint8Array[] // packets that wait for a key
-  frames: number // sealed ones that opened
-  // today
-  peerPrefix: number
-  heardAt: number
-  derivedAt: number
-  sentAt: number
-  repeats: number // PILA still to be repeated
-  repeatAt: number
-  answeredAt: number
-  probes: number // unanswered
-  probeAt: number
-}
+import { handshakeMessage } from './handshake.ts'
+import type { SynBucket } from './syn-bucket.ts'
+import { takeSynToken } from './syn-bucket.ts'
+import { Tunnel, encodeKeyRequest } from './tunnel.ts'
+import type { GoWorld } from './world.ts'
 
 export class GoNode {
   readonly identity: Identity
@@ -102,7 +68,7 @@ export class GoNode {
   readonly #world: GoWorld
   readonly #tunnels = new Map<NodeId, Tunnel>()
   readonly #listeners = new Map<number, (stream: GoStream) => void>()
-  readonly #synBuckets = new Map<NodeId, { tokens: number; at: number }>()
+  readonly #synBuckets = new Map<NodeId, SynBucket>()
   readonly #isToday: boolean
   #now = 0
   #privateKey: Uint8Array
@@ -179,18 +145,7 @@ export class GoNode {
   handshake(now: number, node: NodeId, type: HandshakeType = 'handshake_request'): GoStream {
     if (type === 'handshake_request') this.outgoing.add(node)
     const stream = this.dial(now, node, 444)
-    stream.write(
-      now,
-      formatHandshakeMessage({
-        type,
-        nodeId: this.nodeId,
-        publicKey: this.identity.publicKeyBase64,
-        justification: 'hello',
-        signature: toBase64(this.identity.sign(utf8(handshakeChallenge(this.nodeId, node)))),
-        reason: '',
-        timestamp: this.#world.unixSeconds(),
-      }),
-    )
+    stream.write(now, handshakeMessage(this.identity, type, this.nodeId, node, this.#world.unixSeconds()))
     return stream
   }
 
@@ -217,12 +172,9 @@ export class GoNode {
     this.handshake(now, node, 'handshake_accept')
   }
 
-  /** Today: it has given up its half of a session, for one of many reasons, and starts anew with the key that it has. */
+  /** Today: it has given up its half of a session, for one of many reasons, and starts again with the key that it has. */
   dropHalf(now: number, node: NodeId): void {
-    const tunnel = this.#tunnel(node)
-    tunnel.key = undefined
-    tunnel.queue.length = 0
-    this.#startRepeats(now, tunnel)
+    this.#tunnel(node).drop(now)
     this.#sendAuth(node)
   }
 
@@ -267,48 +219,23 @@ export class GoNode {
   nextTimeout(): number {
     let at = this.#sweepAt
     for (const stream of this.streams.values()) at = Math.min(at, stream.nextTimeout())
-    if (!this.#isToday) return at
-    for (const { key, repeats, repeatAt, sentAt, probeAt } of this.#tunnels.values()) {
-      if (repeats > 0) at = Math.min(at, repeatAt)
-      if (key !== undefined) at = Math.min(at, sentAt + TUNNEL_KEEPALIVE_MS, probeAt)
-    }
+    if (this.#isToday) for (const tunnel of this.#tunnels.values()) at = Math.min(at, tunnel.nextTimeout())
     return at
   }
 
   /** Today: keepalives, probes of a silent peer, repeated keys. */
   #runTunnel(now: number, node: NodeId, tunnel: Tunnel): void {
-    if (tunnel.repeats > 0 && now >= tunnel.repeatAt) {
-      tunnel.repeats -= 1
-      tunnel.repeatAt = now + KEY_REPEAT_MS
-      this.#sendAuth(node)
-      if (tunnel.key === undefined) this.#sendBothWays(node, this.#keyRequest())
+    for (let due = tunnel.takeDue(now); due !== undefined; due = tunnel.takeDue(now)) {
+      if (due === 'keepalive') this.#sendPacket(node, { protocol: PROTOCOL_CONTROL, dstNode: 0 }, NOTHING)
+      else if (due === 'probe') this.#sendPacket(node, { protocol: PROTOCOL_CONTROL }, utf8('pathprobe.v1'))
+      else if (due === 'drop') {
+        this.#count('half_dropped')
+        this.dropHalf(now, node)
+      } else {
+        this.#sendAuth(node)
+        if (due === 'request') this.#sendBothWays(node, encodeKeyRequest(this.nodeId, this.#privateKey))
+      }
     }
-    if (tunnel.key === undefined) return
-    if (now - tunnel.sentAt >= TUNNEL_KEEPALIVE_MS)
-      this.#sendPacket(node, { protocol: PROTOCOL_CONTROL, dstNode: 0 }, NOTHING)
-    if (now < tunnel.probeAt) return
-    if (now - tunnel.heardAt < SILENCE_MS) tunnel.probeAt = tunnel.heardAt + SILENCE_MS
-    else if (tunnel.probes >= PATH_PROBES) {
-      this.#count('half_dropped')
-      this.dropHalf(now, node)
-    } else {
-      tunnel.probes += 1
-      tunnel.probeAt = now + PATH_PROBE_MS
-      this.#sendPacket(node, { protocol: PROTOCOL_CONTROL }, utf8('pathprobe.v1'))
-    }
-  }
-
-  #startRepeats(now: number, tunnel: Tunnel): void {
-    tunnel.repeats = KEY_REPEATS
-    tunnel.repeatAt = now + KEY_REPEAT_MS
-  }
-
-  #keyRequest(): Uint8Array {
-    const frame = Buffer.alloc(40)
-    frame.write('PILK')
-    frame.writeUInt32BE(this.nodeId, 4)
-    frame.set(x25519PublicKey(this.#privateKey), 8)
-    return frame
   }
 
   /** The application reads what was left: the daemon's loop continues. */
@@ -375,9 +302,7 @@ export class GoNode {
 
   /** Today: a key that it knows is answered only while nothing sealed has come under it. */
   #onKnownKey(now: number, node: NodeId, tunnel: Tunnel): void {
-    if (tunnel.heardAt >= tunnel.derivedAt || now - tunnel.answeredAt < 1_000) return
-    tunnel.answeredAt = now
-    this.#sendAuth(node)
+    if (tunnel.takeAnswer(now)) this.#sendAuth(node)
   }
 
   #onSealed(now: number, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
@@ -387,14 +312,8 @@ export class GoNode {
     const tunnel = this.#tunnels.get(from)
     if (tunnel?.key === undefined) return this.#count('sealed_without_key') // in silence
     const counter = Number(view.readBigUInt64BE(12))
-    const prefix = view.readUInt32BE(8)
-    if (this.#isToday && prefix !== tunnel.peerPrefix) {
-      // a window for each prefix: the model keeps the newest
-      tunnel.peerPrefix = prefix
-      tunnel.max = 0
-      tunnel.seen.fill(0)
-    }
-    if (!checkReplay(tunnel, counter)) return this.#count('replayed')
+    if (this.#isToday) tunnel.onPrefix(view.readUInt32BE(8))
+    if (!tunnel.checkReplay(counter)) return this.#count('replayed')
     const packet = tunnel.key.open(
       bytes.subarray(8, SEALED_HEADER_BYTES),
       bytes.subarray(4, 8),
@@ -406,9 +325,7 @@ export class GoNode {
     }
     tunnel.frames += 1
     if (this.#isToday) {
-      tunnel.heardAt = now
-      tunnel.repeats = tunnel.probes = 0
-      tunnel.probeAt = now + SILENCE_MS
+      tunnel.onHeard(now)
       tunnel.relay = byRelay
       if (!byRelay) tunnel.endpoint = source
       return this.#onPacket(now, packet, from)
@@ -435,7 +352,7 @@ export class GoNode {
     if (sender !== undefined && from !== sender) return this.#count('foreign_source')
     if (header.protocol === PROTOCOL_CONTROL) {
       if (header.dstPort !== 0 || !this.answersPings) return
-      if (this.#isToday && payload.length === 0) return // the peer's keepalive, whoever meant it as a ping
+      if (this.#isToday && payload.length === 0) return // taken for the peer's keepalive
       this.#sendPacket(
         from,
         {
@@ -471,27 +388,13 @@ export class GoNode {
     if (known !== undefined && !(this.#isToday && isOver)) return known.repeatSynAck()
     const admit = (trusted: boolean): void => {
       if (!trusted) return this.#count('syn_stranger')
-      if (!this.#takeSynToken(now, from)) return this.#count('syn_limited')
+      if (!takeSynToken(this.#synBuckets, now, from, this.#isToday ? 64 : 10)) return this.#count('syn_limited')
       const stream = this.#stream('accept', header.dstPort, from, header.srcPort, now)
       stream.accept(now, header)
       this.#listeners.get(header.dstPort)!(stream)
     }
     if (this.public || this.trusted.has(from)) admit(true)
     else this.#world.checkTrust(from, admit)
-  }
-
-  #takeSynToken(now: number, from: NodeId): boolean {
-    const burst = this.#isToday ? 64 : 10
-    const bucket = this.#synBuckets.get(from) ?? { tokens: burst, at: now }
-    const earned = Math.floor((now - bucket.at) / 100)
-    if (earned > 0) {
-      bucket.tokens = Math.min(burst, bucket.tokens + earned)
-      bucket.at = now
-    }
-    this.#synBuckets.set(from, bucket)
-    if (bucket.tokens < 1) return false
-    bucket.tokens -= 1
-    return true
   }
 
   #stream(role: 'dial' | 'accept', localPort: number, remote: NodeId, remotePort: number, now: number): GoStream {
@@ -511,28 +414,7 @@ export class GoNode {
   #tunnel(node: NodeId): Tunnel {
     let tunnel = this.#tunnels.get(node)
     if (tunnel === undefined) {
-      tunnel = {
-        endpoint: undefined,
-        relay: false,
-        peerKey: undefined,
-        key: undefined,
-        prefix: 0,
-        counter: 0,
-        max: 0,
-        seen: new Uint8Array(256),
-        firstPath: undefined,
-        queue: [],
-        frames: 0,
-        peerPrefix: -1,
-        heardAt: -Infinity,
-        derivedAt: -Infinity,
-        sentAt: 0,
-        repeats: 0,
-        repeatAt: Infinity,
-        answeredAt: -Infinity,
-        probes: 0,
-        probeAt: Infinity,
-      }
+      tunnel = new Tunnel()
       this.#tunnels.set(node, tunnel)
     }
     return tunnel
@@ -547,7 +429,7 @@ export class GoNode {
       this.#tunnel(node).endpoint ??= endpoint
       this.#toBeacon(encodePunchRequest(this.nodeId, node))
       this.#sendAuth(node)
-      if (this.#isToday) this.#startRepeats(this.#now, this.#tunnel(node))
+      if (this.#isToday) this.#tunnel(node).startRepeats(this.#now)
       then()
     })
   }
@@ -579,7 +461,7 @@ export class GoNode {
     if (tunnel.key !== undefined) return this.#seal(to, packet)
     if (!this.#isToday) this.#sendAuth(to) // with each waiting packet; nothing else repeats it
     else if (tunnel.repeats === 0) {
-      this.#startRepeats(this.#now, tunnel)
+      tunnel.startRepeats(this.#now)
       this.#sendAuth(to)
     }
     if (tunnel.queue.length >= 64) tunnel.queue.shift()
@@ -657,31 +539,8 @@ export class GoNode {
   }
 }
 
-/** §3.2, exactly. */
-function checkReplay(tunnel: Tunnel, counter: number): boolean {
-  const { max, seen } = tunnel
-  if (max === 0 || counter > max) {
-    const step = counter - max
-    if (max !== 0 && step >= 256) seen.fill(0)
-    else if (max !== 0) for (let i = 0; i < step; i++) seen[(counter - i) % 256] = 0
-    tunnel.max = counter
-  } else if (max - counter >= 256 || seen[counter % 256] === 1) return false
-  seen[counter % 256] = 1
-  return true
-}
-
 function keyOf(localPort: number, remote: NodeId, remotePort: number): string {
   return `${localPort}/${remote}/${remotePort}`
 }
 
 const NOTHING = new Uint8Array(0)
-
-/** Today, as seen: an empty control packet after this long without one to the peer, ms. */
-const TUNNEL_KEEPALIVE_MS = 30_000
-/** And a probe of a peer that was silent for so long, and its repetitions, before its session is dropped. */
-const SILENCE_MS = 55_000
-const PATH_PROBE_MS = 10_000
-const PATH_PROBES = 3
-/** A key is sent again after this long, and how often. */
-const KEY_REPEAT_MS = 4_000
-const KEY_REPEATS = 5

@@ -328,7 +328,7 @@ export class GoStream {
   #flush(now: number, all: boolean): void {
     while (this.state === 'ESTABLISHED' && this.#bufferedBytes > 0) {
       const flight = this.unackedBytes
-      const isLimited = this.#peerWindow > 0 || this.#isToday // April: 0 is no limit
+      const isLimited = this.#peerWindow > 0 || this.#isToday // April: 0 means unlimited
       if (flight >= this.#cwnd || (isLimited && flight >= this.#peerWindow)) {
         this.#flushAt = Infinity // the next acknowledgement checks again
         if (this.#probe.at === Infinity && flight < this.#cwnd) this.#probe = { at: now + 500, pause: 500 }

@@ -23,7 +23,7 @@ export function packetsOut(): number {
 
 export interface RefusingProxy {
   readonly url: string
-  /** host:port of everything that somebody wanted from it. */
+  /** host:port of everything that was wanted from it. */
   readonly asked: readonly string[]
 }
 

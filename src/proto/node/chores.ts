@@ -88,6 +88,8 @@ export class Chores {
       this.#state.emit({ kind: 'path', peer, path })
     }
     if (ping.path === path && size !== undefined) this.#onPairAnswer(now, peer, path, size, ping.sentAt)
+    if (ping.purpose === 'empty') peer.make.onEmptyAnswered()
+    if (ping.purpose === 'behind' && peer.make.onEmptyUnanswered()) this.#finder.probeMake(now, peer)
     if (ping.purpose === 'hello') peer.search.onHelloAnswered()
     if (ping.app !== undefined) this.#state.emit({ kind: 'pong', app: ping.app, peer, path, rttMs })
     this.#finder.probeSize(now, peer)

@@ -149,6 +149,7 @@ export const SYN_FROM_PEER_PER_SECOND = 2_500
 export const SYN_FROM_PEER_BURST = 16_384
 /** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */
 export const SYN_BURST = 10
+export const TODAY_SYN_BURST = 60 // of the 64 that a daemon of today admits: its own clock may differ a little
 export const SYN_PER_SECOND = 9 // one less than it grants: two SYNs may arrive closer together than they were sent
 /** Delay of the next SYN to a peer whose queue of connections is full, ms (stream.md Q23). */
 export const BUSY_PAUSE_MS = 250

@@ -320,6 +320,7 @@ export class Dialler {
       remotePort,
       this.#state.initialSequence(),
       this.#state.streamShared,
+      peer.rules,
     )
     stream.app = dial.app
     dial.stream = stream

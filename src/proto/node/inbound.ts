@@ -397,7 +397,15 @@ export class Inbound {
     if (!state.ports.isListening(header.dstPort)) return refused('no_listener')
     if (state.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }
-    const stream = new Stream('accept', local, peer.node, header.srcPort, state.initialSequence(), state.streamShared)
+    const stream = new Stream(
+      'accept',
+      local,
+      peer.node,
+      header.srcPort,
+      state.initialSequence(),
+      state.streamShared,
+      peer.rules,
+    )
     stream.handleSyn(now, header, payload)
     if (stream.extended) peer.markExtended()
     state.addStream(peer, stream)
@@ -415,6 +423,7 @@ export class Inbound {
   #handleControl(now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
     const header = this.#header
     if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0) {
+      if (header.srcPort === 0) peer.make.onNameless()
       if (header.srcNode === 0 || (header.srcPort === 0 && payload.length === 0)) return // a keepalive of a Go node
       this.#outbound.pong(peer, path, header, payload)
       const hello = payload.length > 0 ? decodePathHello(payload) : undefined

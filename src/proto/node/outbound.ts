@@ -82,7 +82,7 @@ export class Outbound {
   sendAuth(now: Instant, peer: Peer, asked?: Path): void {
     if (peer.key === undefined) return
     const frame = peer.tunnel.takeAuth(peer.node, peer.key)
-    if (peer.extended || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
+    if (peer.leavesRelay || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
     const paths = peer.paths.handshakePaths(now)
     for (const path of asked === undefined || paths.includes(asked) ? paths : [...paths, asked]) {
       if (path.kind !== 'relay') {

@@ -102,7 +102,15 @@ export class PathFinder {
     const soon = peer.paths.current?.kind === 'relay' ? now : later // a direct path is in use already: nothing waits for a better one
     peer.search.start(soon)
     peer.search.sizesAt = later
+    if (peer.make.make === 'unknown') this.probeMake(now, peer)
     for (const path of peer.paths.all()) path.nextProbeAt = soon
+  }
+
+  /** Is it a daemon that answers pings without bytes? The ping behind it shows that they arrived. */
+  probeMake(now: Instant, peer: Peer): void {
+    if (peer.extended) return
+    this.#pings.send(now, peer, undefined, 'empty', 0)
+    this.#pings.send(now, peer, undefined, 'behind', 0)
   }
 
   /** Another path is in use. */

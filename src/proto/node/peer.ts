@@ -10,12 +10,14 @@ import type { Timed } from '../../base/deadline-heap.ts'
 import type { Machine } from '../machine.ts'
 import type { Path } from '../path/path.ts'
 import type { PathSelector } from '../path/selector.ts'
+import type { PlainRules } from '../stream/lifecycle.ts'
 import type { Stream } from '../stream/stream.ts'
 import type { TunnelKeys } from '../tunnel/tunnel.ts'
 import { Tunnel } from '../tunnel/tunnel.ts'
 import * as k from './constants.ts'
 import type { Dial } from './dial.ts'
 import { Liveness } from './liveness.ts'
+import { PeerMake } from './make.ts'
 import { PeerSearch } from './search.ts'
 import { SynPacer } from './syn-pacer.ts'
 
@@ -39,6 +41,9 @@ export class Peer implements Machine, Timed {
   paths: PathSelector
   readonly liveness = new Liveness()
   readonly syns = new SynPacer()
+  /** make.ts: what it is, as far as it matters to streams with it; they share this. */
+  readonly rules: PlainRules = { isToday: false }
+  readonly make = new PeerMake(this.rules)
   /** inbound.ts: the streams that it may open. */
   readonly opened = new TokenBucket(k.SYN_FROM_PEER_PER_SECOND, k.SYN_FROM_PEER_BURST)
 
@@ -100,6 +105,11 @@ export class Peer implements Machine, Timed {
   /** A pilotgate, according to its SYN options, its hello or the registry. */
   get extended(): boolean {
     return this.#isExtended
+  }
+
+  /** It comes back from the relay, so nothing is lost by trying it: one of ours, or a daemon of today (quirk T15). */
+  get leavesRelay(): boolean {
+    return this.#isExtended || this.rules.isToday
   }
 
   /** The registry's answer. It does not overrule the key of a pin or trust record. */
@@ -177,7 +187,7 @@ export class Peer implements Machine, Timed {
    */
   searchPaths(now: Instant): readonly Path[] {
     const all = this.paths.all()
-    if (this.extended || this.paths.current?.kind === 'relay' || this.silentFor(now) >= k.PLAIN_RELAY_MS) return all
+    if (this.leavesRelay || this.paths.current?.kind === 'relay' || this.silentFor(now) >= k.PLAIN_RELAY_MS) return all
     return all.filter((path) => path.kind !== 'relay')
   }
 
@@ -219,7 +229,7 @@ export class Peer implements Machine, Timed {
 
   /** A SYN may go now: they are paced towards a peer that is not known to be a pilotgate. */
   takeSynToken(now: Instant): boolean {
-    return this.extended || this.syns.take(now)
+    return this.extended || this.syns.take(now, this.rules.isToday)
   }
 
   /** The peer is dead or trust has ended: nothing of the old keys may be used again. */

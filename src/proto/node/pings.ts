@@ -8,7 +8,8 @@ import type { Peer } from './peer.ts'
 import type { PingApp } from './views.ts'
 
 /** `large` and `small` make a pair: path/size-check.ts. */
-export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size' | 'hello' | 'large' | 'small'
+/** `empty` carries no bytes, `behind` follows it: make.ts. */
+export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size' | 'hello' | 'large' | 'small' | 'empty' | 'behind'
 
 export interface Ping {
   readonly peer: Peer
@@ -41,10 +42,10 @@ export class Pings {
     this.#expire(now)
     const path = along ?? peer.paths.current
     const seq = this.#drawSeq()
-    const payload = new Uint8Array(Math.max(payloadBytes, PING_BYTES))
+    const payload = new Uint8Array(purpose === 'empty' ? 0 : Math.max(payloadBytes, PING_BYTES))
     this.#underway.set(seq, { peer, path, purpose, payloadBytes, sentAt: now, app })
     if (purpose === 'large' || purpose === 'small') path?.sizeCheck.onProof(purpose)
-    if (purpose !== 'large' && purpose !== 'size') path?.onProbe(now)
+    if (purpose !== 'large' && purpose !== 'size' && purpose !== 'empty') path?.onProbe(now)
     this.#outbound.ping(peer, path, seq, payload, purpose === 'confirm')
   }
 

@@ -275,6 +275,7 @@ export class Resolver {
     const peer = this.#state.peers.get(node)
     const { hostname, publicKey } = reply
     peer?.learn(hostname, publicKey)
+    peer?.make.onVersion(reply.version)
     return { kind: 'key', node, key: publicKey, hostname, networks: reply.networks }
   }
 

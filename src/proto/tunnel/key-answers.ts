@@ -1,6 +1,6 @@
 /**
- * When a PILA or a question of the peer is answered with our PILA: often enough that a lost one does no harm, and not
- * so often that two nodes answer each other forever, or that others make us send. Above: tunnel.ts.
+ * When a PILA or a question of the peer is answered with our PILA: often enough that a lost one does no harm, but
+ * two nodes never answer each other forever, and others cannot make us send much. Above: tunnel.ts.
  */
 import type { Instant } from '../../base/types.ts'
 import * as k from './constants.ts'

@@ -39,6 +39,7 @@ export function lookup(call: Call): object | string {
     public_key: node.account.publicKey,
     public: node.public,
     polo_score: node.poloScore,
+    ...(node.version !== '' && { version: node.version }),
     ...(isFriend && node.hostname !== '' && { hostname: node.hostname }),
     ...(isFriend && node.tags.length > 0 && { tags: node.tags }),
     ...(node.taskExec && { task_exec: true }),

@@ -119,3 +119,16 @@ test("after a rotation only the new key is valid, and another node's key cannot 
   assert.equal(setting.ask(setting.registration(next.identity))['node_id'], alice.id)
   assert.notEqual(setting.ask(setting.registration(alice.identity))['node_id'], alice.id, 'the old key is unknown now')
 })
+
+test('the version that a node reports is shown and kept; what does not look like one is not', () => {
+  const setting = new Setting()
+  const { id, identity } = setting.join({ version: '1.18.0' })
+  const shown = (): unknown => setting.ask({ type: 'lookup', node_id: id })['version']
+  assert.equal(shown(), '1.18.0')
+  setting.restart()
+  assert.equal(shown(), '1.18.0')
+  for (const version of ['\u001b[31m1.18', 'x'.repeat(33), '', 7]) {
+    setting.ask(setting.registration(identity, { version }))
+    assert.equal(shown(), undefined, String(version))
+  }
+})
