@@ -105,3 +105,34 @@ test("the registry shows the tags a node was given, and leaves other nodes' tags
   sim.run(5_000)
   assert.equal(sim.registry.requests.filter((type) => type === 'set_tags').length, asked)
 })
+
+test('a registry of today that insists on fresh heartbeats gets them with the time, and the node stays registered', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const node = sim.node('agent-a', { public: true })
+  sim.until('registered', 10_000, () => node.registered)
+  sim.registry.lie = (request, honest) =>
+    request['type'] === 'heartbeat' && request['ts'] === undefined ? { type: 'error', error: 'request failed' } : honest
+  const before = sim.registry.seen.length
+  sim.run(10 * HEARTBEAT_MS)
+  const asked = sim.registry.seen.slice(before) as Array<Record<string, unknown>>
+  assert.equal(asked.filter(({ type }) => type === 'register').length, 0)
+  const beats = asked.filter(({ type }) => type === 'heartbeat')
+  assert.deepEqual(
+    beats.map(({ ts }) => typeof ts),
+    ['undefined', ...Array.from({ length: beats.length - 1 }, () => 'number')],
+  )
+  assert.ok(beats.length >= 9, `${beats.length}`)
+  assert.ok(node.registered)
+})
+
+test('a registry that refuses every heartbeat is asked with the time and without, and then registered with again', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const node = sim.node('agent-a', { public: true })
+  sim.until('registered', 10_000, () => node.registered)
+  sim.registry.lie = ({ type }, honest) => (type === 'heartbeat' ? { type: 'error', error: 'request failed' } : honest)
+  const before = sim.registry.seen.length
+  sim.run(3 * HEARTBEAT_MS)
+  const asked = sim.registry.seen.slice(before) as Array<Record<string, unknown>>
+  assert.ok(asked.some(({ type }) => type === 'register'))
+  assert.ok(asked.filter(({ type }) => type === 'heartbeat').length <= 20, `${asked.length}`)
+})

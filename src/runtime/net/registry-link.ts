@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { fromHex } from '../../base/bytes.ts'
-import { RegistryFrameReader, encodeRegistryFrame } from '../../wire/registry-messages.ts'
+import { MAX_REGISTRY_REPLY_BYTES, RegistryFrameReader, encodeRegistryFrame } from '../../wire/registry-messages.ts'
 import type { RegistryTarget } from './endpoints.ts'
 
 export interface RegistryLinkEvents {
@@ -52,7 +52,7 @@ export class RegistryLink {
 
   #connect(): void {
     const socket = this.#open()
-    const reader = new RegistryFrameReader()
+    const reader = new RegistryFrameReader(MAX_REGISTRY_REPLY_BYTES)
     let reason = 'connection closed'
     this.#socket = socket
     socket.once('timeout', () => socket.destroy(new Error('no connection in time')))

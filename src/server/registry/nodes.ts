@@ -3,13 +3,18 @@ import type { Call } from './request.ts'
 import { formatAddress } from '../../base/address.ts'
 import { STREAM_EXTENSIONS, challenges } from '../../wire/registry-messages.ts'
 import { mayKnowName, mayResolve } from './access.ts'
-import { KEY_EXPIRY_WARNING_MS, MAX_TAG_CHARS, MAX_TAGS } from './constants.ts'
+import { KEY_EXPIRY_WARNING_MS, MAX_HEARTBEAT_SKEW_S, MAX_TAG_CHARS, MAX_TAGS } from './constants.ts'
 import { expiryProblem, keyAgeDays } from './keys.ts'
 import { authenticate, authenticateOrAdmin, notFound, signatureProblem } from './request.ts'
 
 /** Only refreshes last-seen. The record is written later: the next heartbeat makes up for a lost one. */
 export function heartbeat(call: Call): object | string {
-  const node = authenticate(call, 'node_id', challenges.heartbeat)
+  const ts = call.request.number('ts')
+  if (ts !== 0 && Math.abs(call.now / 1_000 - ts) > MAX_HEARTBEAT_SKEW_S)
+    return 'invalid ts: the heartbeat is not fresh'
+  const node = authenticate(call, 'node_id', (id) =>
+    ts === 0 ? challenges.heartbeat(id) : challenges.heartbeatAt(id, ts),
+  )
   if (typeof node === 'string') return node
   const expired = expiryProblem(call, node.account)
   if (expired !== undefined) return expired

@@ -246,3 +246,21 @@ test('damaged records are skipped and counted, the rest are used', () => {
   assert.equal(setting.registry.skippedRecords, 4)
   assert.equal(setting.registry.counters.liveNodes, 1)
 })
+
+test('a heartbeat that names the time is accepted while it is fresh and signed for that time', () => {
+  const setting = new Setting()
+  const alice = setting.join()
+  const beat = (ts: number, signedFor = ts): unknown =>
+    setting.askAs(alice, challenges.heartbeatAt(alice.id, signedFor), { type: 'heartbeat', node_id: alice.id, ts })[
+      'type'
+    ]
+  const now = Math.floor(setting.now / 1_000)
+  assert.equal(beat(now), 'heartbeat_ok')
+  assert.equal(beat(now - 290), 'heartbeat_ok')
+  for (const [ts, signedFor] of [
+    [now - 310, now - 310],
+    [now + 310, now + 310],
+    [now, now - 1],
+  ] as const)
+    assert.equal(beat(ts, signedFor), 'error')
+})
