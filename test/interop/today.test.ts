@@ -7,9 +7,12 @@ import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import type { DoctorRecord } from '../../src/gateway/model/records.ts'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN, PROTOCOL_CONTROL, PROTOCOL_STREAM } from '../../src/wire/packet.ts'
+import { formatTrustFile, parseTrustFile } from '../../src/wire/trust-file.ts'
 import { Gateway, Rendezvous, Stage, eventually, pause } from '../e2e/harness.ts'
 import { findProgram } from '../e2e/program.ts'
 import { echo, noise } from '../e2e/servers.ts'
@@ -194,12 +197,13 @@ describe('our gateway and a daemon of today', { skip: noToday, concurrency: fals
   let ours: Gateway
   let proxy: RefusingProxy
   let sentBefore = 0
+  let rendezvous: Rendezvous
 
   before(async () => {
     stage = await Stage.open()
     proxy = await refusingProxy(stage)
     sentBefore = packetsOut()
-    const rendezvous = await Rendezvous.start(stage)
+    rendezvous = await Rendezvous.start(stage)
     go = await GoNode.start(stage, { name: 'go-a', rendezvous, public: true, today: proxy })
     const service = await echo(stage)
     ours = await Gateway.start(stage, {
@@ -287,6 +291,27 @@ describe('our gateway and a daemon of today', { skip: noToday, concurrency: fals
       [undefined],
     )
     assert.ok(await works())
+  })
+
+  test('H8: it reads what we wrote into trust.json, and what it writes, we write back byte by byte', async () => {
+    const settings = { name: 'go-b', rendezvous, today: proxy, args: ['-keepalive', '2s'] }
+    const theirs = await GoNode.start(stage, settings)
+    const file = join(theirs.home, 'trust.json')
+    await theirs.program.kill()
+    const revoked = [{ nodeId: 99, publicKey: 'QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=' }]
+    writeFileSync(file, formatTrustFile({ trusted: [], pending: [], revoked }))
+    await theirs.restart()
+    await theirs.program.until(() => /trust state.*revoked=1/.exec(theirs.program.stderr) ?? undefined, 'it reads it')
+    await go.ctl('handshake', String(theirs.nodeId), 'hello')
+    const text = await eventually(
+      'the request is in its file',
+      () => [readFileSync(file, 'utf8')].find((written) => written.includes('received_at')),
+      40_000,
+    )
+    const parsed = parseTrustFile(text)
+    assert.ok(typeof parsed === 'object')
+    assert.equal(formatTrustFile(parsed), text)
+    assert.deepEqual(parsed.cooldowns, [{ nodeId: 99, time: '9999-12-31T23:59:59Z' }])
   })
 
   const restarts = process.env['PILOTGATE_LONG'] === undefined ? 3 : 10
