@@ -166,6 +166,13 @@ export const REUSE_AFTER_MS = 1_000
 export const HANDSHAKE_PORT = 444
 /** Source port of pings. Never 0: two Go daemons would answer each other forever (addressing §5). */
 export const PING_PORT = 1
+/**
+ * Packets through a beacon that is not ours: it drops what exceeds 4,000 in a second from one address, and its seconds are
+ * fixed: rate and burst together stay below that. Those that wait are looked at after this pause, ms.
+ */
+export const FOREIGN_RELAY_PER_SECOND = 3_500
+export const FOREIGN_RELAY_BURST = 350
+export const FOREIGN_RELAY_PAUSE_MS = 10
 /** Punch commands of the beacon that are obeyed, per second. */
 export const PUNCHES_PER_SECOND = 20
 /** Punches of peers that are processed, per second: anyone can send them. */

@@ -162,7 +162,7 @@ export class Registration {
   #heartbeat(now: Instant): void {
     const node = this.#state.nodeId
     this.#underway = true
-    const ts = this.#isDated ? unixSecondsOf(this.#state.options.timestamp(now)) : undefined
+    const ts = this.#isDated ? this.#state.options.unixSeconds(now) : undefined
     const text = ts === undefined ? challenges.heartbeat(node) : challenges.heartbeatAt(node, ts)
     this.#state.ask(
       now,
@@ -286,9 +286,4 @@ export class Registration {
     this.#refusal = result.text
     this.#state.emit({ kind: 'hostname_refused', hostname, text: result.text })
   }
-}
-
-/** @param time RFC 3339, in UTC. */
-function unixSecondsOf(time: string): number {
-  return Math.floor(Date.parse(time) / 1_000)
 }
