@@ -13,7 +13,9 @@ import { join } from 'node:path'
 import type { DoctorRecord } from '../../src/gateway/model/records.ts'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN, PROTOCOL_CONTROL, PROTOCOL_STREAM } from '../../src/wire/packet.ts'
 import { formatTrustFile, parseTrustFile } from '../../src/wire/trust-file.ts'
+import { encodeDataFrame } from '../../src/wire/data-frame.ts'
 import { Gateway, Rendezvous, Stage, eventually, pause } from '../e2e/harness.ts'
+import type { Address } from '../e2e/harness.ts'
 import { findProgram } from '../e2e/program.ts'
 import { echo, noise } from '../e2e/servers.ts'
 import { packetsOut, refusingProxy } from './containment.ts'
@@ -293,6 +295,21 @@ describe('our gateway and a daemon of today', { skip: noToday, concurrency: fals
     assert.ok(await works())
   })
 
+  test('Q28: a stranger that we sent a message may answer', async () => {
+    const agent = await GoNode.start(stage, { name: 'agent', rendezvous, public: true, today: proxy })
+    assert.equal((await ours.cli('map', '0:agent:1001')).code, 0)
+    const mapping = await eventually('mapped', async () => (await ours.mappings()).find(({ peer }) => peer === 'agent'))
+    await said({ host: '127.0.0.1', port: Number(mapping.local.split(':')[1]) }, 'a question')
+    // pilotctl itself refuses to dial a private node without trust; other programs of the daemon do not
+    const back = await agent.gateway(ours.ready.node.address, '', 1_001)
+    assert.match(await said(back, 'the answer'), /^ACK TEXT 10 bytes/)
+    const messages = ours.program.events.filter(({ event }) => event === 'message')
+    assert.deepEqual(
+      messages.map(({ nodeId, bytes }) => [nodeId, bytes]),
+      [[agent.nodeId, 10]],
+    )
+  })
+
   test('H8: it reads what we wrote into trust.json, and what it writes, we write back byte by byte', async () => {
     const settings = { name: 'go-b', rendezvous, today: proxy, args: ['-keepalive', '2s'] }
     const theirs = await GoNode.start(stage, settings)
@@ -333,6 +350,16 @@ describe('our gateway and a daemon of today', { skip: noToday, concurrency: fals
 
 function isPong({ header }: Heard): boolean {
   return header?.protocol === PROTOCOL_CONTROL && (header.flags & FLAG_ACK) !== 0
+}
+
+/** Sends a text to a data exchange. @returns its answer. */
+async function said(address: Address, text: string): Promise<string> {
+  const socket = connect(address)
+  socket.on('error', () => {})
+  socket.write(encodeDataFrame('TEXT', Buffer.from(text)))
+  const [answer] = (await Promise.race([once(socket, 'data'), once(socket, 'close')])) as [Buffer | boolean]
+  socket.destroy()
+  return Buffer.isBuffer(answer) ? answer.toString('utf8', 8) : 'closed'
 }
 
 function magics(all: readonly Heard[]): string[] {

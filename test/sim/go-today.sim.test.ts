@@ -332,3 +332,28 @@ test('T15: a daemon of today behind a dead path is reached by the relay as soon 
   const [unknown, known] = [firstByteMs(undefined), firstByteMs('1.18.0')]
   assert.ok(known < unknown - 500, `${known} ms, ${unknown} ms while its release is unknown`)
 })
+
+test('Q28: an agent whose data exchange we dialled may dial ours for five minutes, and nothing else', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const go = new SimGoNode(sim, 1, 'agent', true, 'today')
+  const ours = sim.node('ours') // private, and no one is trusted
+  ours.listen(1_001, (stream) => {
+    stream.echo = true
+  })
+  ours.listen(80)
+  sim.until('registered', 10_000, () => ours.registered && go.nodeId !== 0)
+  go.node.listen(1_001, () => {})
+  const reaches = (port: number): boolean => {
+    const stream = go.dial(ours.nodeId, port)
+    sim.run(3_000)
+    return stream.state === 'ESTABLISHED'
+  }
+  const echoed = ours.dial(String(go.nodeId), 7) // a tunnel is up
+  sim.until('open', 10_000, () => echoed.state === 'open')
+  assert.equal(reaches(1_001), false)
+  const asked = ours.dial(String(go.nodeId), 1_001)
+  sim.until('open', 10_000, () => asked.state === 'open')
+  assert.deepEqual([reaches(1_001), reaches(80)], [true, false])
+  sim.run(300_000)
+  assert.equal(reaches(1_001), false)
+})

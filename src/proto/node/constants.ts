@@ -164,6 +164,8 @@ export const EPHEMERAL_COUNT = 16_384
 export const REUSE_AFTER_MS = 1_000
 /** Overlay port of trust messages (trust.md §3). */
 export const HANDSHAKE_PORT = 444
+/** After we dialled the data exchange of a node, it may dial ours for this long, ms, as with the daemons (quirk Q28). */
+export const REPLY_WINDOW_MS = 300_000
 /** Source port of pings. Never 0: two Go daemons would answer each other forever (addressing §5). */
 export const PING_PORT = 1
 /**

@@ -5,6 +5,7 @@
  */
 import { readU32 } from '../../base/bytes.ts'
 import { BROADCAST_NODE } from '../../base/address.ts'
+import { DATA_PORT } from '../../base/overlay-ports.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
@@ -391,7 +392,8 @@ export class Inbound {
       const syn = { ...header }
       state.refusals.put(now, now, () => this.#outbound.resetUnknown(peer, syn, 0))
     }
-    if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer))
+    const isReply = header.dstPort === DATA_PORT && now < peer.repliesUntil
+    if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer) && !isReply)
       return refused('stranger')
     if (!peer.opened.take(now)) return state.count('syn_limited') // whatever the port is: otherwise the silence would tell
     if (!state.ports.isListening(header.dstPort)) return refused('no_listener')
@@ -410,7 +412,7 @@ export class Inbound {
     if (stream.extended) peer.markExtended()
     state.addStream(peer, stream)
     state.count('streams_incoming')
-    state.emit({ kind: 'incoming', stream, peer })
+    state.emit({ kind: 'incoming', stream, peer, isReply })
   }
 
   /** A node whose trust we requested may answer directly. A Go peer would try for 29 s before it uses the registry. */

@@ -49,6 +49,8 @@ export class Peer implements Machine, Timed {
 
   /** path-finder.ts: the search for better paths. A new one for each tunnel. */
   search = new PeerSearch()
+  /** dialler.ts: until then it may dial our data exchange, trusted or not: we have dialled its own. */
+  repliesUntil: Instant = -Infinity
   /** resolver.ts: what the registry and the beacon were asked. */
   readonly asked = { resolving: false, resolvedAt: -Infinity as Instant, knockedAt: -Infinity as Instant }
   /** dialler.ts: dials that wait for the tunnel or for a SYN token. */
@@ -174,6 +176,7 @@ export class Peer implements Machine, Timed {
   /** Trust has ended, or its id is another node's: the keys are dropped then, where RSTs are to go out a moment later. */
   leave(at: Instant): void {
     this.#leaveAt = at
+    this.repliesUntil = -Infinity
   }
 
   /** Silent for so long that waiting for it is pointless. */

@@ -7,13 +7,20 @@ export class PendingIncoming implements Incoming, StreamApp {
   readonly peer: NodeId
   readonly peerName: string
   readonly port: number
+  readonly isReply: boolean
   gone: boolean
   readonly #verbs: { accept(): OverlayStream; refuse(): void }
 
-  constructor(stream: StreamView, peerName: string, verbs: { accept(): OverlayStream; refuse(): void }) {
+  constructor(
+    stream: StreamView,
+    peerName: string,
+    isReply: boolean,
+    verbs: { accept(): OverlayStream; refuse(): void },
+  ) {
     this.peer = stream.peer
     this.peerName = peerName
     this.port = stream.localPort
+    this.isReply = isReply
     this.#verbs = verbs
     this.gone = stream.end !== undefined // a SYN and its RST can arrive in one turn, and news comes before events
     stream.app = this
