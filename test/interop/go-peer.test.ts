@@ -19,6 +19,8 @@ import { GoNode, RENDEZVOUS, noGo, noToday, startRendezvous } from './go.ts'
 import type { AnyRendezvous } from './go.ts'
 
 const IDLE_MS = 300_000
+const LONG_IDLE_MS = 1_800_000
+const notLong = process.env['PILOTGATE_LONG'] === undefined && 'half an hour: node scripts/test.mjs interop-long'
 const LARGE = 67_108_864
 const WORLDS = [
   ...RENDEZVOUS.map((kind) => ({ release: 'april', kind, skip: noGo }) as const),
@@ -221,13 +223,16 @@ for (const [index, { release, kind, skip }] of WORLDS.entries()) {
   })
 }
 
-describe('a stream that is idle for five minutes', { skip: noGo, concurrency: true }, () => {
-  for (const [index, kind] of RENDEZVOUS.entries())
-    test(`stays up, whichever side opened it, with the ${kind} rendezvous`, async () => {
+describe('an idle stream', { concurrency: true }, () => {
+  for (const [index, { release, kind, skip }] of WORLDS.entries()) {
+    const [idleMs, why] = release === 'april' ? [IDLE_MS, skip] : [LONG_IDLE_MS, skip || notLong]
+    const name = `stays up for ${idleMs / 60_000} minutes, whichever side opened it: ${release}, ${kind} rendezvous`
+    test(name, { skip: why }, async () => {
       const stage = await Stage.open()
       try {
         const rendezvous = await startRendezvous(stage, kind)
-        const go = await GoNode.start(stage, { name: 'go-b', rendezvous, public: true })
+        const proxy = release === 'today' ? await refusingProxy(stage) : undefined
+        const go = await GoNode.start(stage, { name: 'go-b', rendezvous, public: true, today: proxy })
         const service = await echo(stage)
         const ours = await Gateway.start(stage, {
           name: 'ours',
@@ -241,12 +246,13 @@ describe('a stream that is idle for five minutes', { skip: noGo, concurrency: tr
         const goGateway = await go.gateway(ours.ready.node.address, `127.88.9.${index + 1}`, 8_080)
         const sockets = [await open(ours.local('go-b:7')), await open(goGateway)]
         for (const socket of sockets) await exchange(socket, noise(100))
-        await pause(IDLE_MS)
+        await pause(idleMs)
         for (const socket of sockets) await exchange(socket, noise(100))
       } finally {
         await stage.close()
       }
     })
+  }
 })
 
 async function open(address: Address): Promise<Socket> {
