@@ -79,6 +79,7 @@ async function startServers(
   const registryServer = new RegistryServer({ listen: listen.registry, registry, store, log, tls, tlsOnly })
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
+  registry.onMail = (node) => beaconServer.notifyOfMail(node)
   const counters = (): ReturnType<Rendezvous['counters']> => ({
     registry: registry.counters,
     beacon: { ...beacon.counters, ...beaconServer.relayCounters },

@@ -310,6 +310,18 @@ describe('our gateway and a daemon of today', { skip: noToday, concurrency: fals
     )
   })
 
+  test('R20: it learns of a trust request in its mailbox within a second, by our beacon', async () => {
+    const theirs = await GoNode.start(stage, { name: 'go-c', rendezvous, today: proxy }) // it polls once a minute
+    await pause(2_500) // it has just polled
+    const began = performance.now()
+    await go.ctl('handshake', String(theirs.nodeId), 'hello')
+    await eventually('it is pending', async () => {
+      const { pending } = (await theirs.ctl('pending')) as { pending: Array<{ node_id: number }> | null }
+      return (pending ?? []).some(({ node_id: node }) => node === go.nodeId) || undefined
+    })
+    assert.ok(performance.now() - began < 5_000)
+  })
+
   test('H8: it reads what we wrote into trust.json, and what it writes, we write back byte by byte', async () => {
     const settings = { name: 'go-b', rendezvous, today: proxy, args: ['-keepalive', '2s'] }
     const theirs = await GoNode.start(stage, settings)

@@ -177,6 +177,9 @@ export const FOREIGN_RELAY_BURST = 350
 export const FOREIGN_RELAY_PAUSE_MS = 10
 /** Punch commands of the beacon that are obeyed, per second. */
 export const PUNCHES_PER_SECOND = 20
+/** Notices of mail that make us poll, per second, and at once; others wait for the next poll. As with the daemons. */
+export const NOTICES_PER_SECOND = 0.2
+export const NOTICE_BURST = 3
 /** Punches of peers that are processed, per second: anyone can send them. */
 export const PUNCHED_PER_SECOND = 100
 

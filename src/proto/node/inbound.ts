@@ -83,6 +83,7 @@ export class Inbound {
   readonly #lookUps = new TokenBucket(k.LOOK_UPS_PER_SECOND)
   readonly #resets = new TokenBucket(k.RST_PER_SECOND)
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
+  readonly #notices = new TokenBucket(k.NOTICES_PER_SECOND, k.NOTICE_BURST)
   readonly #punched = new TokenBucket(k.PUNCHED_PER_SECOND)
 
   constructor(state: NodeState, { outbound, resolver, exchange, finder, chores }: InboundParts) {
@@ -117,6 +118,9 @@ export class Inbound {
       case 'punch_command':
         if (this.#punches.take(now)) this.#finder.onPunchCommand(now, message.endpoint)
         else this.#state.count('punch_limited')
+        return
+      case 'mail': // a hint only: the registry tells what waits
+        if (this.#notices.take(now)) this.#exchange.pollSoon(now)
         return
       default:
         this.#state.count('beacon_unexpected')

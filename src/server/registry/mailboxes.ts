@@ -29,6 +29,8 @@ interface Box {
 export class Mailboxes {
   readonly #store: RegistryStore
   readonly #boxes = new Map<NodeId, Box>()
+  /** Something was put into the box of this node. */
+  onMail: (to: NodeId) => void = () => {}
 
   constructor(store: RegistryStore) {
     this.#store = store
@@ -52,6 +54,7 @@ export class Mailboxes {
     box.waiting.set(from, request)
     box.asked.delete(from)
     this.#store.put(`request/${to}/${from}`, request)
+    this.onMail(to)
     return true
   }
 
@@ -92,6 +95,7 @@ export class Mailboxes {
     box.responses.delete(from)
     box.responses.set(from, response)
     this.#store.put(`response/${to}/${from}`, response)
+    this.onMail(to)
   }
 
   takeResponse(to: NodeId, from: NodeId): void {

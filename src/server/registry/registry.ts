@@ -65,6 +65,11 @@ export class Registry {
     this.skippedRecords = loadTables(this.#tables, store.load())
   }
 
+  /** @param onMail runs when something is put into a node's mailbox. */
+  set onMail(onMail: (node: NodeId) => void) {
+    this.#tables.mailboxes.onMail = onMail
+  }
+
   get counters(): RegistryCounters {
     return {
       liveNodes: this.#tables.directory.liveCount,

@@ -11,6 +11,7 @@ import {
   encodeDiscover,
   encodeDiscoverExtended,
   encodeDiscoverReply,
+  encodeMailNotice,
   encodePunchCommand,
   encodePunchRequest,
   encodeSync,
@@ -212,6 +213,8 @@ function encoded(message: BeaconMessage): Uint8Array {
       return encodePunchCommand(message.endpoint)
     case 'sync':
       return encodeSync(message.beaconId, message.nodeIds)
+    case 'mail':
+      return encodeMailNotice()
     case 'relay':
       return inFront(RELAY_HEADER_BYTES, message.frame, (out) =>
         writeRelayHeader(out, 0, message.sender, message.destination),
@@ -232,3 +235,10 @@ function inFront(headerBytes: number, frame: Uint8Array, write: (out: Uint8Array
   write(out)
   return out
 }
+
+test('a notice of mail is two bytes, as beacons of today send it; other notices are unknown', () => {
+  assert.equal(toHex(encodeMailNotice()), '0a01')
+  assert.deepEqual(decoded('0a01'), { kind: 'mail' })
+  assert.equal(decodeBeaconMessage(hex('0a02')), 'unknown_type')
+  assert.equal(decodeBeaconMessage(hex('0a')), 'too_short')
+})
