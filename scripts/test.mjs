@@ -7,7 +7,7 @@
  */
 import { build, install, script } from './lib.mjs'
 import { installPrograms } from './programs.mjs'
-import { CI_STEPS, DEFAULT_STEPS, runFiles, runSteps } from './steps.mjs'
+import { CI_STEPS, DEFAULT_STEPS, runFiles, runInterop, runSteps } from './steps.mjs'
 
 await script(async () => {
   const args = process.argv.slice(2)
@@ -18,11 +18,12 @@ await script(async () => {
   await installPrograms({ mayInstall: args.includes('--ci') })
   if (
     wanted.length === 0 ||
-    ['e2e', 'nat', 'node-versions'].some(
+    ['e2e', 'nat', 'interop', 'interop-long', 'node-versions'].some(
       (name) => steps.includes(name) || files.some((file) => file.includes(`test/${name}/`)),
     )
   )
     await build()
+  if (files.length > 0 && files.every((file) => file.includes('test/interop/'))) return await runInterop('files', files)
   if (files.length > 0) return await runFiles('files', files)
   return await runSteps(steps.length > 0 ? steps : args.includes('--ci') ? CI_STEPS : DEFAULT_STEPS)
 })

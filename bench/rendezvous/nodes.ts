@@ -56,7 +56,13 @@ export async function fillStore(folder: string, count: number, real: number): Pr
     )!
     directory.noteSigned(account)
     const endpoint = `10.${(node >> 16) & 255}.${(node >> 8) & 255}.${node & 255}:${20_000 + (node % 40_000)}`
-    const live = directory.createLive(now, account, { endpoint, udpAddress: '', lanEndpoints: [], extended: true })
+    const live = directory.createLive(now, account, {
+      endpoint,
+      udpAddress: '',
+      lanEndpoints: [],
+      extended: true,
+      version: '',
+    })
     live.public = true
     directory.setHostname(now, live, `node-${node}`)
     if (node % 10_000 !== 0 && node !== count) continue

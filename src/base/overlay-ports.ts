@@ -2,3 +2,6 @@
 
 /** Echoes every byte; every daemon answers there (services.md §1). */
 export const ECHO_PORT = 7
+
+/** Messages and files (services.md §6). An agent answers by dialling this port of the node that dialled its own. */
+export const DATA_PORT = 1_001

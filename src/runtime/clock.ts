@@ -10,6 +10,11 @@ export function timestampOf(now: Instant): string {
   return new Date(Math.round(performance.timeOrigin + now)).toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
+/** The same in unix seconds. The wall clock may have been set since the start: it is asked now. */
+export function unixSecondsOf(now: Instant): number {
+  return Math.floor((Date.now() + now - performance.now()) / 1_000)
+}
+
 /**
  * Small requests are served from a pool: each connection needs one, and each call to OpenSSL costs 30 µs. No byte is
  * used twice.

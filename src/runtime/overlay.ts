@@ -168,6 +168,8 @@ export interface Incoming {
   readonly peer: NodeId
   readonly peerName: string
   readonly port: number
+  /** To port 1001, from a node whose own we have just dialled. Not known of a daemon's streams. */
+  readonly isReply?: boolean
   /** The peer has given up. */
   readonly gone: boolean
   accept(): OverlayStream

@@ -3,7 +3,7 @@
  * same memory, taking turns between senders. A second socket, on the next port if free, lets nodes determine their NAT.
  */
 import type { RemoteInfo, Socket } from 'node:dgram'
-import type { Endpoint } from '../base/types.ts'
+import type { Endpoint, NodeId } from '../base/types.ts'
 import { listenError } from '../runtime/net/listen-error.ts'
 import type { Beacon } from './beacon/beacon.ts'
 import type { Send } from './beacon/probes.ts'
@@ -64,6 +64,11 @@ export class BeaconServer {
   start(): Promise<string> {
     this.#starting ??= this.#listen()
     return this.#starting
+  }
+
+  /** Something waits for the node at the registry. */
+  notifyOfMail(node: NodeId): void {
+    this.#options.beacon.notifyOfMail(performance.now(), node, this.#send)
   }
 
   stop(): Promise<void> {

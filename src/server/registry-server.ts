@@ -30,6 +30,8 @@ export interface RegistryServerOptions {
   readonly tlsOnly?: boolean
   readonly idleMs?: number // default 5 minutes, registry.md §1.1
   readonly maxConnections: number // further ones are closed on accept
+  /** For a node that did not ask for notices on its connection. */
+  readonly onMail?: (node: NodeId) => void
 }
 
 export class RegistryServer {
@@ -186,10 +188,10 @@ export class RegistryServer {
     }
   }
 
-  /** Once; the node's next poll asks for the next notice. */
+  /** Once; the node's next poll asks for the next notice. A node that did not ask may hear it from the beacon. */
   #notify(node: NodeId): void {
     const listener = this.#listeners.get(node)
-    if (listener === undefined) return
+    if (listener === undefined) return this.#options.onMail?.(node)
     this.#listeners.delete(node)
     listener.session.notified = undefined
     setImmediate(() => listener.tell(NOTICE)) // behind the reply that is being made

@@ -98,6 +98,7 @@ async function startServers(
     tls,
     tlsOnly,
     maxConnections: registryConnections(options.isEmbedded !== true),
+    onMail: (node) => beaconServer.notifyOfMail(node),
   })
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })

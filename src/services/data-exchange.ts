@@ -1,5 +1,6 @@
-/** Port 1001: messages and files of trusted peers, kept in the inbox, each answered with an ACK frame (services.md §6). */
+/** Port 1001: messages and files of trusted peers, and of those that we have just sent some, kept in the inbox, each answered with an ACK frame (services.md §6). */
 import { utf8 } from '../base/bytes.ts'
+import { DATA_PORT } from '../base/overlay-ports.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
@@ -18,7 +19,7 @@ export interface Received {
 
 /**
  * @param onReceived is called with what was kept. The port is closed to guests, which were admitted for one service,
- *   and to peers that are not trusted.
+ *   and to peers that are not trusted, unless they answer (quirk Q28).
  */
 export async function serveDataExchange(
   node: Pick<Overlay, 'listen' | 'trustOf'>,
@@ -29,7 +30,8 @@ export async function serveDataExchange(
   const shares = new Shares(MAX_DATA_STREAMS, MAX_DATA_STREAMS_PER_PEER)
   const take = async (incoming: Incoming): Promise<void> => {
     const standing = await node.trustOf(incoming.peer)
-    if (standing === undefined || standing.guest === true || !shares.take(incoming.peer)) return incoming.refuse()
+    const isAdmitted = standing === undefined ? incoming.isReply === true : standing.guest !== true
+    if (!isAdmitted || !shares.take(incoming.peer)) return incoming.refuse()
     try {
       await takeFrames(incoming, inbox, onReceived)
     } finally {
@@ -111,7 +113,6 @@ class FrameReader {
   }
 }
 
-export const DATA_PORT = 1_001
 /** Each may hold a frame of 16 MiB in memory. Further ones are refused. */
 const MAX_DATA_STREAMS = 8
 const MAX_DATA_STREAMS_PER_PEER = 4

@@ -5,8 +5,8 @@
 import type { Logger } from '../base/logger.ts'
 import type { Listener, Overlay } from '../runtime/overlay.ts'
 import type { Received } from './data-exchange.ts'
-import { DATA_PORT, serveDataExchange } from './data-exchange.ts'
-import { ECHO_PORT } from '../base/overlay-ports.ts'
+import { DATA_PORT, ECHO_PORT } from '../base/overlay-ports.ts'
+import { serveDataExchange } from './data-exchange.ts'
 import { serveEcho } from './echo.ts'
 import { Inbox } from './inbox.ts'
 

@@ -6,7 +6,7 @@
  *   0x02 discover reply     ipLength(1) ip port(2)      0x07 sync              beacon(4) count(2) node(4) x count
  *   0x03 punch request      requester(4) target(4)      0x08 discover extended node(4)
  *   0x04 punch command      ipLength(1) ip port(2)      0x09 relay deliver to  sender(4) destination(4) frame
- *   0x05 relay              sender(4) destination(4) frame
+ *   0x05 relay              sender(4) destination(4) frame    0x0a notify      about(1), 1: its mailbox at the registry
  *
  * After discover and its reply, our own nodes and beacons append a block that others skip (docs/protocol/extensions.md §3):
  *   discover: key(32) "PGB1" flags(1) transaction(8), zeros up to 72 bytes: padded so that all answers together do not exceed it.
@@ -28,6 +28,7 @@ export type BeaconMessage =
   | { readonly kind: 'relay_deliver'; readonly sender: NodeId; readonly frame: Uint8Array }
   | { readonly kind: 'sync'; readonly beaconId: number; readonly nodeIds: readonly NodeId[] }
   | { readonly kind: 'discover_extended'; readonly node: NodeId }
+  | { readonly kind: 'mail' } // beacons of today
   | {
       readonly kind: 'relay_deliver_to'
       readonly sender: NodeId
@@ -61,6 +62,7 @@ export const TYPE_RELAY_DELIVER = 0x06
 export const TYPE_SYNC = 0x07
 export const TYPE_DISCOVER_EXTENDED = 0x08
 export const TYPE_RELAY_DELIVER_TO = 0x09
+export const TYPE_NOTIFY = 0x0a
 
 /** A datagram whose first byte is below this is a beacon message, otherwise a tunnel frame. */
 export const FIRST_FRAME_BYTE = 0x10
@@ -76,6 +78,7 @@ export function decodeBeaconMessage(bytes: Uint8Array): BeaconMessage | BeaconFa
   const minimum = MINIMUM_BYTES[type]
   if (minimum === undefined || minimum === 0) return 'unknown_type'
   if (bytes.length < minimum) return 'too_short'
+  if (type === TYPE_NOTIFY) return bytes[1] === NOTIFY_MAIL ? { kind: 'mail' } : 'unknown_type'
   const first = readU32(bytes, 1)
   switch (type) {
     case TYPE_DISCOVER:
@@ -101,6 +104,11 @@ export function decodeBeaconMessage(bytes: Uint8Array): BeaconMessage | BeaconFa
 
 export function encodeDiscover(node: NodeId): Uint8Array {
   return oneNode(TYPE_DISCOVER, node)
+}
+
+/** Something waits in the node's mailbox at the registry. Nodes of April ignore it. */
+export function encodeMailNotice(): Uint8Array {
+  return Uint8Array.of(TYPE_NOTIFY, NOTIFY_MAIL)
 }
 
 /** A discover that other beacon implementations take for a plain one. @param publicKey our Ed25519 key. */
@@ -237,6 +245,8 @@ const QUESTION_BYTES = 72 // two answers of 35 bytes, with IPv6
 const ANSWER_BYTES = 7 + TRANSACTION_BYTES
 
 /** Shortest message of each type; 0 if there is no such type. */
+const NOTIFY_MAIL = 1
+
 const MINIMUM_BYTES: readonly number[] = [
   0,
   5,
@@ -248,4 +258,5 @@ const MINIMUM_BYTES: readonly number[] = [
   SYNC_HEADER_BYTES,
   5,
   RELAY_DELIVER_TO_HEADER_BYTES,
+  2,
 ]

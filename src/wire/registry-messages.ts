@@ -114,6 +114,8 @@ export const challenges = {
   /** Both texts exactly as sent in the request; an absent listen_addr counts as empty. */
   register: (listenAddr: string, publicKey: string): string => `register:${listenAddr}:${publicKey}`,
   heartbeat: (nodeId: NodeId): string => `heartbeat:${nodeId}`,
+  /** For registries of today that insist on fresh ones; `ts` of the request, unix seconds. */
+  heartbeatAt: (nodeId: NodeId, unixSeconds: number): string => `heartbeat:${nodeId}:${unixSeconds}`,
   resolve: (requesterId: NodeId, nodeId: NodeId): string => `resolve:${requesterId}:${nodeId}`,
   /** Ours: an April registry believes the requester and ignores the signature. */
   resolveHostname: (requesterId: NodeId, hostname: string): string => `resolve_hostname:${requesterId}:${hostname}`,
@@ -167,6 +169,7 @@ export interface LookupReply {
   readonly hostname: string | undefined
   readonly tags: readonly string[]
   readonly endpoint: string | undefined // public nodes only
+  readonly version: string | undefined // of the node's program, by its own account; registries of today
 }
 
 /**
@@ -253,6 +256,7 @@ export function parseLookupReply(reply: object): LookupReply | ReplyFault {
     hostname: fields.hostname('hostname'),
     tags: fields.texts('tags'),
     endpoint: fields.text('real_addr'),
+    version: fields.text('version'),
   }
 }
 
@@ -396,6 +400,11 @@ function asList(value: unknown): readonly unknown[] {
 
 /** §1.1: longer ones close the connection, in servers and clients since April 2026. */
 export const MAX_REGISTRY_FRAME_BYTES = 65_536
+/**
+ * What a client reads. A registry of today sends more: a full mailbox is 130 KB, and was emptied to send it. Memory is used
+ * as the bytes arrive, not as announced.
+ */
+export const MAX_REGISTRY_REPLY_BYTES = 16 * 1_048_576
 
 const LENGTH_BYTES = 4
 const PUBLIC_KEY_BYTES = 32

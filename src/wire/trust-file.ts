@@ -19,6 +19,7 @@ export interface PendingEntry {
   readonly justification: string
   readonly receivedAt: string // RFC 3339
   readonly hostname?: string // ours: the registry's name for the sender at that time; unverified
+  readonly source?: NodeId // daemons of today; kept for them
 }
 
 /** Ours, ignored by the reference: a trust request that a person has made and that is unanswered. */
@@ -30,11 +31,20 @@ export interface RequestedEntry {
   readonly publicKey?: string // base64: the only key that satisfies it
 }
 
-/** Ours, ignored by the reference: peers whose trust we revoked, so that no name in a configuration restores it. */
+/**
+ * Ours: peers whose trust we revoked, so that no name in a configuration restores it. Daemons of today have a list of
+ * the same name, of nodes that they do not hear for five minutes (quirk H8): to them, ours have no end.
+ */
 export interface RevokedEntry {
   readonly nodeId: NodeId
   readonly publicKey: string // base64
   readonly hostname?: string
+}
+
+/** What daemons of today keep for themselves: an id and a time (RFC 3339). We write it back, and make nothing of it. */
+export interface DaemonEntry {
+  readonly nodeId: NodeId
+  readonly time: string
 }
 
 export interface TrustFile {
@@ -43,9 +53,17 @@ export interface TrustFile {
   readonly pending: readonly PendingEntry[]
   readonly revoked?: readonly RevokedEntry[]
   readonly requested?: readonly RequestedEntry[]
+  readonly cooldowns?: readonly DaemonEntry[] // until when a node is not heard, in `revoked`
+  readonly outgoing?: readonly DaemonEntry[] // when a node was asked for trust
 }
 
-export type TrustFileFault = 'not_json' | 'bad_trusted' | 'bad_pending' | 'bad_revoked' | 'bad_requested'
+export type TrustFileFault =
+  | 'not_json'
+  | 'bad_trusted'
+  | 'bad_pending'
+  | 'bad_revoked'
+  | 'bad_requested'
+  | 'bad_outgoing'
 
 /** All or nothing: one bad entry is a fault, since silently losing or gaining trust would be worse. */
 export function parseTrustFile(text: string): TrustFile | TrustFileFault {
@@ -55,8 +73,12 @@ export function parseTrustFile(text: string): TrustFile | TrustFileFault {
   if (trusted === undefined) return 'bad_trusted'
   const pending = parseList(record['pending'], parsePending)
   if (pending === undefined) return 'bad_pending'
-  const revoked = parseList(record['revoked'], parseRevoked)
-  if (revoked === undefined) return 'bad_revoked'
+  const listed = parseList(record['revoked'], parseRevoked)
+  if (listed === undefined) return 'bad_revoked'
+  const outgoing = parseList(record['outgoing'], (entry) => parseDaemonEntry(entry, 'sent_at'))
+  if (outgoing === undefined) return 'bad_outgoing'
+  const revoked = listed.filter((entry) => 'publicKey' in entry)
+  const cooldowns = listed.filter((entry) => 'time' in entry)
   const requested = parseList(record['requested'], parseRequested)
   if (requested === undefined) return 'bad_requested'
   const ownId = countField(record, 'own_node_id', 0xffff_ffff)
@@ -65,6 +87,8 @@ export function parseTrustFile(text: string): TrustFile | TrustFileFault {
     pending,
     ...(revoked.length > 0 && { revoked }),
     ...(requested.length > 0 && { requested }),
+    ...(cooldowns.length > 0 && { cooldowns }),
+    ...(outgoing.length > 0 && { outgoing }),
     ...(ownId !== undefined && ownId !== 0 && { ownId }),
   }
 }
@@ -97,16 +121,11 @@ export function formatTrustFile(file: TrustFile): string {
               public_key: entry.publicKey === '' ? undefined : entry.publicKey,
               justification: entry.justification === '' ? undefined : entry.justification,
               received_at: entry.receivedAt,
+              source: entry.source,
               hostname: entry.hostname,
             })),
-      revoked:
-        (file.revoked ?? []).length === 0
-          ? undefined
-          : file.revoked!.map((entry) => ({
-              node_id: entry.nodeId,
-              public_key: entry.publicKey,
-              hostname: entry.hostname,
-            })),
+      outgoing: file.outgoing?.map((entry) => ({ node_id: entry.nodeId, sent_at: entry.time })),
+      revoked: formatRevoked(file),
       requested:
         (file.requested ?? []).length === 0
           ? undefined
@@ -121,6 +140,19 @@ export function formatTrustFile(file: TrustFile): string {
     },
     2,
   )
+}
+
+function formatRevoked({ revoked = [], cooldowns = [] }: TrustFile): object[] | undefined {
+  if (revoked.length + cooldowns.length === 0) return undefined
+  return [
+    ...cooldowns.map((entry) => ({ node_id: entry.nodeId, until: entry.time })),
+    ...revoked.map((entry) => ({
+      node_id: entry.nodeId,
+      until: NO_END,
+      public_key: entry.publicKey,
+      hostname: entry.hostname,
+    })),
+  ]
 }
 
 function parseTrusted(record: Readonly<Record<string, unknown>>): TrustedEntry | undefined {
@@ -151,16 +183,28 @@ function parsePending(record: Readonly<Record<string, unknown>>): PendingEntry |
   const receivedAt = textField(record, 'received_at')
   const hostname = textField(record, 'hostname')
   if (nodeId === undefined || nodeId === 0 || publicKey === undefined) return undefined
-  if (justification === undefined || receivedAt === undefined) return undefined
-  return { nodeId, publicKey, justification, receivedAt, ...named(hostname) }
+  const source = countField(record, 'source', 0xffff_ffff)
+  if (justification === undefined || receivedAt === undefined || source === undefined) return undefined
+  return { nodeId, publicKey, justification, receivedAt, ...named(hostname), ...(source !== 0 && { source }) }
 }
 
-function parseRevoked(record: Readonly<Record<string, unknown>>): RevokedEntry | undefined {
+/** Ours has the key of the peer; a daemon's only says until when. */
+function parseRevoked(record: Readonly<Record<string, unknown>>): RevokedEntry | DaemonEntry | undefined {
   const nodeId = countField(record, 'node_id', 0xffff_ffff)
   const publicKey = textField(record, 'public_key')
   const hostname = textField(record, 'hostname')
+  if (publicKey === '') return parseDaemonEntry(record, 'until')
   if (nodeId === undefined || nodeId === 0 || publicKey === undefined) return undefined
   return { nodeId, publicKey, ...named(hostname) }
+}
+
+function parseDaemonEntry(
+  record: Readonly<Record<string, unknown>>,
+  field: 'until' | 'sent_at',
+): DaemonEntry | undefined {
+  const nodeId = countField(record, 'node_id', 0xffff_ffff)
+  const time = textField(record, field)
+  return nodeId === undefined || nodeId === 0 || time === undefined || time === '' ? undefined : { nodeId, time }
 }
 
 function parseRequested(record: Readonly<Record<string, unknown>>): RequestedEntry | undefined {
@@ -200,3 +244,6 @@ function parseList<Entry>(
   }
   return entries
 }
+
+/** `until` of our own entries, for daemons. */
+const NO_END = '9999-12-31T23:59:59Z'

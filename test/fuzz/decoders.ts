@@ -8,6 +8,7 @@ import {
   encodeDiscoverExtended,
   encodeQuestion,
   encodeDiscoverReply,
+  encodeMailNotice,
   encodePunchCommand,
   encodePunchRequest,
   encodeSync,
@@ -145,6 +146,8 @@ export function encodeBeacon(message: BeaconMessage): Uint8Array {
       return encodePunchCommand(message.endpoint)
     case 'sync':
       return encodeSync(message.beaconId, message.nodeIds)
+    case 'mail':
+      return encodeMailNotice()
     default:
       return encodeRelayed(message)
   }

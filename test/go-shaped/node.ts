@@ -3,11 +3,14 @@
  * without retransmission, a new nonce prefix at each accepted one, replay checked before the tag, keys that are only
  * checked at first contact, relay for good once anything came by it, silent drops by trust gate and SYN limits. It does
  * no I/O: `world` carries its datagrams, its clock is passed in.
+ *
+ * In the shape `today` (1.18) it takes empty pings for keepalives, sends such itself, probes and drops silent peers,
+ * repeats keys over both ways, asks for them (PILK), answers when asked, and leaves the relay again.
  */
 import { createHash } from 'node:crypto'
 import type { Endpoint, NodeId } from '../../src/base/types.ts'
-import { equalBytes, toBase64, utf8 } from '../../src/base/bytes.ts'
-import { nodeCrypto, type AeadKey } from '../../src/crypto/aead.ts'
+import { equalBytes, utf8 } from '../../src/base/bytes.ts'
+import { nodeCrypto } from '../../src/crypto/aead.ts'
 import type { Identity } from '../../src/crypto/identity.ts'
 import { verifySignature } from '../../src/crypto/identity.ts'
 import { agreeSessionKey, x25519PublicKey } from '../../src/crypto/key-agreement.ts'
@@ -20,7 +23,7 @@ import {
 } from '../../src/wire/beacon-messages.ts'
 import { crc32 } from '../../src/wire/crc32.ts'
 import type { HandshakeType } from '../../src/wire/handshake-message.ts'
-import { formatHandshakeMessage, handshakeChallenge, parseHandshakeMessage } from '../../src/wire/handshake-message.ts'
+import { parseHandshakeMessage } from '../../src/wire/handshake-message.ts'
 import type { PacketHeader } from '../../src/wire/packet.ts'
 import {
   FLAG_ACK,
@@ -42,35 +45,13 @@ import {
   encodePunchFrame,
   encodeSealedHeader,
 } from '../../src/wire/tunnel-frames.ts'
+import type { GoSend, GoShape } from './stream.ts'
 import { GoStream } from './stream.ts'
-
-/** The node's surroundings. The registry may answer at any time; a Go daemon's loops would block meanwhile. */
-export interface GoWorld {
-  readonly beacon: Endpoint
-  send(bytes: Uint8Array, to: Endpoint): void
-  random(length: number): Uint8Array
-  /** The registered Ed25519 key. */
-  lookup(node: NodeId, then: (key: Uint8Array | undefined) => void): void
-  /** The endpoint, or undefined if the registry refuses. */
-  resolve(node: NodeId, then: (endpoint: Endpoint | undefined) => void): void
-  checkTrust(node: NodeId, then: (trusted: boolean) => void): void
-  reportTrust(node: NodeId): void
-  unixSeconds(): number
-}
-
-interface Tunnel {
-  endpoint: Endpoint | undefined
-  relay: boolean
-  peerKey: Uint8Array | undefined // X25519
-  key: AeadKey | undefined
-  prefix: number
-  counter: number
-  max: number
-  readonly seen: Uint8Array // 256 marks
-  firstPath: 'direct' | 'relay' | undefined
-  readonly queue: Uint8Array[] // packets that wait for a key
-  frames: number // sealed ones that opened
-}
+import { handshakeMessage } from './handshake.ts'
+import type { SynBucket } from './syn-bucket.ts'
+import { takeSynToken } from './syn-bucket.ts'
+import { Tunnel, encodeKeyRequest } from './tunnel.ts'
+import type { GoWorld } from './world.ts'
 
 export class GoNode {
   readonly identity: Identity
@@ -87,14 +68,17 @@ export class GoNode {
   readonly #world: GoWorld
   readonly #tunnels = new Map<NodeId, Tunnel>()
   readonly #listeners = new Map<number, (stream: GoStream) => void>()
-  readonly #synBuckets = new Map<NodeId, { tokens: number; at: number }>()
+  readonly #synBuckets = new Map<NodeId, SynBucket>()
+  readonly #isToday: boolean
+  #now = 0
   #privateKey: Uint8Array
   #nextPort = 49_152
   #sweepAt = 15_000
   /** Packets that wait because a full receive queue blocks the daemon's only loop (Q5). */
   readonly #stalled: Uint8Array[] = []
 
-  constructor(identity: Identity, world: GoWorld) {
+  constructor(identity: Identity, world: GoWorld, shape: GoShape = 'april') {
+    this.#isToday = shape === 'today'
     this.identity = identity
     this.#world = world
     this.#privateKey = world.random(32)
@@ -161,18 +145,7 @@ export class GoNode {
   handshake(now: number, node: NodeId, type: HandshakeType = 'handshake_request'): GoStream {
     if (type === 'handshake_request') this.outgoing.add(node)
     const stream = this.dial(now, node, 444)
-    stream.write(
-      now,
-      formatHandshakeMessage({
-        type,
-        nodeId: this.nodeId,
-        publicKey: this.identity.publicKeyBase64,
-        justification: 'hello',
-        signature: toBase64(this.identity.sign(utf8(handshakeChallenge(this.nodeId, node)))),
-        reason: '',
-        timestamp: this.#world.unixSeconds(),
-      }),
-    )
+    stream.write(now, handshakeMessage(this.identity, type, this.nodeId, node, this.#world.unixSeconds()))
     return stream
   }
 
@@ -199,6 +172,12 @@ export class GoNode {
     this.handshake(now, node, 'handshake_accept')
   }
 
+  /** Today: it has given up its half of a session, for one of many reasons, and starts again with the key that it has. */
+  dropHalf(now: number, node: NodeId): void {
+    this.#tunnel(node).drop(now)
+    this.#sendAuth(node)
+  }
+
   isRelayed(node: NodeId): boolean {
     return this.#tunnels.get(node)?.relay === true
   }
@@ -212,6 +191,7 @@ export class GoNode {
   // ---- datagrams
 
   handleDatagram(now: number, bytes: Uint8Array, source: Endpoint): void {
+    this.#now = now
     if (bytes.length === 0) return
     if (bytes[0]! >= 0x10) return this.#onFrame(now, bytes, source, undefined)
     const message = decodeBeaconMessage(bytes) // from anywhere: nothing is checked
@@ -222,6 +202,8 @@ export class GoNode {
   }
 
   handleTimeout(now: number): void {
+    this.#now = now
+    if (this.#isToday) for (const [node, tunnel] of this.#tunnels) this.#runTunnel(now, node, tunnel)
     for (const stream of this.streams.values()) this.#runStream(now, stream)
     if (now >= this.#sweepAt) {
       this.#sweepAt = now + 15_000
@@ -237,7 +219,23 @@ export class GoNode {
   nextTimeout(): number {
     let at = this.#sweepAt
     for (const stream of this.streams.values()) at = Math.min(at, stream.nextTimeout())
+    if (this.#isToday) for (const tunnel of this.#tunnels.values()) at = Math.min(at, tunnel.nextTimeout())
     return at
+  }
+
+  /** Today: keepalives, probes of a silent peer, repeated keys. */
+  #runTunnel(now: number, node: NodeId, tunnel: Tunnel): void {
+    for (let due = tunnel.takeDue(now); due !== undefined; due = tunnel.takeDue(now)) {
+      if (due === 'keepalive') this.#sendPacket(node, { protocol: PROTOCOL_CONTROL, dstNode: 0 }, NOTHING)
+      else if (due === 'probe') this.#sendPacket(node, { protocol: PROTOCOL_CONTROL }, utf8('pathprobe.v1'))
+      else if (due === 'drop') {
+        this.#count('half_dropped')
+        this.dropHalf(now, node)
+      } else {
+        this.#sendAuth(node)
+        if (due === 'request') this.#sendBothWays(node, encodeKeyRequest(this.nodeId, this.#privateKey))
+      }
+    }
   }
 
   /** The application reads what was left: the daemon's loop continues. */
@@ -259,10 +257,11 @@ export class GoNode {
   }
 
   #onFrame(now: number, bytes: Uint8Array, source: Endpoint, relayedFrom: NodeId | undefined): void {
-    if (relayedFrom !== undefined) this.#tunnel(relayedFrom).relay = true // any 0x06 does that, from anyone
+    if (relayedFrom !== undefined && !this.#isToday) this.#tunnel(relayedFrom).relay = true // any 0x06 does that, from anyone
     const magic = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1')
     if (magic === 'PILA') this.#onAuth(now, bytes.slice(), source, relayedFrom !== undefined)
-    else if (magic === 'PILS') this.#onSealed(now, bytes)
+    else if (magic === 'PILS') this.#onSealed(now, bytes, source, relayedFrom !== undefined)
+    else if (magic === 'PILK' && this.#isToday) this.#sendAuth(Buffer.from(bytes).readUInt32BE(4))
     this.#runLater(now)
   }
 
@@ -277,13 +276,18 @@ export class GoNode {
         return this.#count('auth_bad_signature')
       const shared = agreeSessionKey(this.#privateKey, frame.x25519)
       if (shared === 'low_order') return
-      const answer = tunnel.peerKey === undefined || !equalBytes(tunnel.peerKey, frame.x25519)
+      const isNew = tunnel.peerKey === undefined || !equalBytes(tunnel.peerKey, frame.x25519)
+      if (this.#isToday && !isNew && tunnel.key !== undefined) return this.#onKnownKey(now, frame.sender, tunnel)
+      const answer = isNew || this.#isToday
+      tunnel.derivedAt = now
       tunnel.firstPath ??= path
       tunnel.peerKey = frame.x25519
       tunnel.key = nodeCrypto.aead(shared)
       tunnel.prefix = Buffer.from(this.#world.random(4)).readUInt32BE() // a new one each time, under the same key
-      tunnel.counter = tunnel.max = 0
-      tunnel.seen.fill(0)
+      if (isNew || !this.#isToday) {
+        tunnel.counter = tunnel.max = 0
+        tunnel.seen.fill(0)
+      }
       if (!byRelay) tunnel.endpoint = source
       if (answer) this.#sendAuth(frame.sender)
       for (const packet of tunnel.queue.splice(0)) this.#seal(frame.sender, packet)
@@ -291,19 +295,25 @@ export class GoNode {
     }
     // The cached key lies in the receive buffer: what comes by the other kind of path never fits, what comes by the same
     // kind is compared with itself (tunnel.md §4.3).
-    if (tunnel.firstPath === undefined) this.#world.lookup(frame.sender, accept)
+    if (tunnel.firstPath === undefined || this.#isToday) this.#world.lookup(frame.sender, accept)
     else if (tunnel.firstPath === path) accept(frame.ed25519)
     else this.#count('auth_other_path')
   }
 
-  #onSealed(now: number, bytes: Uint8Array): void {
+  /** Today: a key that it knows is answered only while nothing sealed has come under it. */
+  #onKnownKey(now: number, node: NodeId, tunnel: Tunnel): void {
+    if (tunnel.takeAnswer(now)) this.#sendAuth(node)
+  }
+
+  #onSealed(now: number, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
     if (bytes.length < SEALED_HEADER_BYTES + 16 + PACKET_HEADER_BYTES) return
     const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     const from = view.readUInt32BE(4)
     const tunnel = this.#tunnels.get(from)
     if (tunnel?.key === undefined) return this.#count('sealed_without_key') // in silence
     const counter = Number(view.readBigUInt64BE(12))
-    if (!checkReplay(tunnel, counter)) return this.#count('replayed')
+    if (this.#isToday) tunnel.onPrefix(view.readUInt32BE(8))
+    if (!tunnel.checkReplay(counter)) return this.#count('replayed')
     const packet = tunnel.key.open(
       bytes.subarray(8, SEALED_HEADER_BYTES),
       bytes.subarray(4, 8),
@@ -314,6 +324,12 @@ export class GoNode {
       return this.#count('bad_tag')
     }
     tunnel.frames += 1
+    if (this.#isToday) {
+      tunnel.onHeard(now)
+      tunnel.relay = byRelay
+      if (!byRelay) tunnel.endpoint = source
+      return this.#onPacket(now, packet, from)
+    }
     const blocked = [...this.streams.values()].some(({ freeSlots }) => freeSlots < 0) // it is stuck delivering the 513th
     if (!blocked) this.#onPacket(now, packet)
     else if (this.#stalled.length < 1_024) this.#stalled.push(packet.slice())
@@ -327,13 +343,16 @@ export class GoNode {
     this.#onPacket(now, packet)
   }
 
-  #onPacket(now: number, packet: Uint8Array): void {
+  /** @param sender of the sealed frame: today, the inner source must agree. */
+  #onPacket(now: number, packet: Uint8Array, sender?: NodeId): void {
     const header = createPacketHeader()
     if (decodePacket(packet, header, crc32) !== undefined) return
     const payload = packet.slice(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
-    const from = header.srcNode // the inner source is believed
+    const from = header.srcNode // April: the inner source is believed
+    if (sender !== undefined && from !== sender) return this.#count('foreign_source')
     if (header.protocol === PROTOCOL_CONTROL) {
       if (header.dstPort !== 0 || !this.answersPings) return
+      if (this.#isToday && payload.length === 0) return // taken for the peer's keepalive
       this.#sendPacket(
         from,
         {
@@ -365,10 +384,11 @@ export class GoNode {
         { protocol: PROTOCOL_STREAM, flags: FLAG_RST, srcPort: header.dstPort, dstPort: header.srcPort },
         NOTHING,
       )
-    if (known !== undefined) return known.repeatSynAck()
+    const isOver = known?.state === 'TIME_WAIT' || known?.state === 'CLOSED'
+    if (known !== undefined && !(this.#isToday && isOver)) return known.repeatSynAck()
     const admit = (trusted: boolean): void => {
       if (!trusted) return this.#count('syn_stranger')
-      if (!this.#takeSynToken(now, from)) return this.#count('syn_limited')
+      if (!takeSynToken(this.#synBuckets, now, from, this.#isToday ? 64 : 10)) return this.#count('syn_limited')
       const stream = this.#stream('accept', header.dstPort, from, header.srcPort, now)
       stream.accept(now, header)
       this.#listeners.get(header.dstPort)!(stream)
@@ -377,27 +397,14 @@ export class GoNode {
     else this.#world.checkTrust(from, admit)
   }
 
-  #takeSynToken(now: number, from: NodeId): boolean {
-    const bucket = this.#synBuckets.get(from) ?? { tokens: 10, at: now }
-    const earned = Math.floor((now - bucket.at) / 100)
-    if (earned > 0) {
-      bucket.tokens = Math.min(10, bucket.tokens + earned)
-      bucket.at = now
-    }
-    this.#synBuckets.set(from, bucket)
-    if (bucket.tokens < 1) return false
-    bucket.tokens -= 1
-    return true
-  }
-
   #stream(role: 'dial' | 'accept', localPort: number, remote: NodeId, remotePort: number, now: number): GoStream {
-    const stream = new GoStream(role, localPort, remote, remotePort, now, (flags, seq, ack, window, payload) => {
+    const send: GoSend = (flags, seq, ack, window, payload) =>
       this.#sendPacket(
         remote,
         { protocol: PROTOCOL_STREAM, flags, srcPort: localPort, dstPort: remotePort, seq, ack, window },
         payload,
       )
-    })
+    const stream = new GoStream(role, localPort, remote, remotePort, now, send, this.#isToday ? 'today' : 'april')
     this.streams.set(keyOf(localPort, remote, remotePort), stream)
     return stream
   }
@@ -407,19 +414,7 @@ export class GoNode {
   #tunnel(node: NodeId): Tunnel {
     let tunnel = this.#tunnels.get(node)
     if (tunnel === undefined) {
-      tunnel = {
-        endpoint: undefined,
-        relay: false,
-        peerKey: undefined,
-        key: undefined,
-        prefix: 0,
-        counter: 0,
-        max: 0,
-        seen: new Uint8Array(256),
-        firstPath: undefined,
-        queue: [],
-        frames: 0,
-      }
+      tunnel = new Tunnel()
       this.#tunnels.set(node, tunnel)
     }
     return tunnel
@@ -434,6 +429,7 @@ export class GoNode {
       this.#tunnel(node).endpoint ??= endpoint
       this.#toBeacon(encodePunchRequest(this.nodeId, node))
       this.#sendAuth(node)
+      if (this.#isToday) this.#tunnel(node).startRepeats(this.#now)
       then()
     })
   }
@@ -441,7 +437,15 @@ export class GoNode {
   #sendAuth(node: NodeId): void {
     const x25519 = x25519PublicKey(this.#privateKey)
     const signature = this.identity.sign(authChallenge(this.nodeId, x25519))
-    this.#sendFrame(node, encodeAuthFrame({ sender: this.nodeId, x25519, ed25519: this.identity.publicKey, signature }))
+    const frame = encodeAuthFrame({ sender: this.nodeId, x25519, ed25519: this.identity.publicKey, signature })
+    if (this.#isToday) this.#sendBothWays(node, frame)
+    else this.#sendFrame(node, frame)
+  }
+
+  #sendBothWays(node: NodeId, frame: Uint8Array): void {
+    const { endpoint } = this.#tunnel(node)
+    if (endpoint !== undefined) this.#world.send(frame, endpoint)
+    this.#sendByRelay(node, frame)
   }
 
   #sendPacket(to: NodeId, fields: Partial<PacketHeader>, payload: Uint8Array): void {
@@ -450,12 +454,16 @@ export class GoNode {
     encodePacket(
       packet,
       0,
-      { ...createPacketHeader(), ...fields, srcNode: this.nodeId, dstNode: to, payloadLength: payload.length },
+      { ...createPacketHeader(), dstNode: to, ...fields, srcNode: this.nodeId, payloadLength: payload.length },
       crc32,
     )
     const tunnel = this.#tunnel(to)
     if (tunnel.key !== undefined) return this.#seal(to, packet)
-    this.#sendAuth(to) // with each waiting packet; nothing else repeats it
+    if (!this.#isToday) this.#sendAuth(to) // with each waiting packet; nothing else repeats it
+    else if (tunnel.repeats === 0) {
+      tunnel.startRepeats(this.#now)
+      this.#sendAuth(to)
+    }
     if (tunnel.queue.length >= 64) tunnel.queue.shift()
     tunnel.queue.push(packet)
   }
@@ -463,6 +471,7 @@ export class GoNode {
   #seal(to: NodeId, packet: Uint8Array): void {
     const tunnel = this.#tunnel(to)
     const out = new Uint8Array(packet.length + SEALED_HEADER_BYTES + 16)
+    tunnel.sentAt = this.#now
     tunnel.counter += 1 // the first frame carries 1
     encodeSealedHeader(out, 0, this.nodeId, tunnel.prefix, 0, tunnel.counter)
     tunnel.key!.seal(out.subarray(8, SEALED_HEADER_BYTES), out.subarray(4, 8), packet, out, SEALED_HEADER_BYTES)
@@ -472,6 +481,10 @@ export class GoNode {
   #sendFrame(to: NodeId, frame: Uint8Array): void {
     const { relay, endpoint } = this.#tunnel(to)
     if (!relay && endpoint !== undefined) return this.#world.send(frame, endpoint)
+    this.#sendByRelay(to, frame)
+  }
+
+  #sendByRelay(to: NodeId, frame: Uint8Array): void {
     const wrapped = new Uint8Array(RELAY_HEADER_BYTES + frame.length)
     writeRelayHeader(wrapped, 0, this.nodeId, to)
     wrapped.set(frame, RELAY_HEADER_BYTES)
@@ -524,19 +537,6 @@ export class GoNode {
   #count(name: string): void {
     this.counts[name] = (this.counts[name] ?? 0) + 1
   }
-}
-
-/** §3.2, exactly. */
-function checkReplay(tunnel: Tunnel, counter: number): boolean {
-  const { max, seen } = tunnel
-  if (max === 0 || counter > max) {
-    const step = counter - max
-    if (max !== 0 && step >= 256) seen.fill(0)
-    else if (max !== 0) for (let i = 0; i < step; i++) seen[(counter - i) % 256] = 0
-    tunnel.max = counter
-  } else if (max - counter >= 256 || seen[counter % 256] === 1) return false
-  seen[counter % 256] = 1
-  return true
 }
 
 function keyOf(localPort: number, remote: NodeId, remotePort: number): string {

@@ -4,7 +4,8 @@ import { formatEndpoint, parseEndpoint } from '../../src/base/types.ts'
 import { fromBase64, toBase64, utf8 } from '../../src/base/bytes.ts'
 import type { Identity } from '../../src/crypto/identity.ts'
 import { challenges } from '../../src/wire/registry-messages.ts'
-import type { GoNode, GoWorld } from './node.ts'
+import type { GoNode } from './node.ts'
+import type { GoWorld } from './world.ts'
 
 export type Reply = Readonly<Record<string, unknown>>
 /** Sends one request; the answer arrives later. */

@@ -2,10 +2,15 @@
  * One stream as the April 2026 reference daemon keeps it (stream.md §1 to §5), quirks included: window in slots and 0
  * for no limit, no window updates, 128 segments out of order, one FIN that ends both directions and is answered
  * forever, silence for unknown streams. It is a model to test against, not a stream to use.
+ *
+ * In the shape `today` (1.18, as seen on the wire: docs/interop.md): segments of 1,152 bytes, window 0 closes and its
+ * opening is announced, a full queue drops, a FIN waits for what is before it, is repeated, and is answered once.
  */
 import { seqAdd, seqDiff } from '../../src/base/sequence.ts'
 import type { PacketHeader } from '../../src/wire/packet.ts'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN } from '../../src/wire/packet.ts'
+
+export type GoShape = 'april' | 'today'
 
 export type GoState = 'SYN_SENT' | 'ESTABLISHED' | 'TIME_WAIT' | 'CLOSED'
 
@@ -60,6 +65,11 @@ export class GoStream {
   #nextCheck = Infinity // retransmission ticker, 100 ms
   #syn = { at: Infinity, pause: 1_000, sent: 0 }
   #probe = { at: Infinity, pause: 500 }
+  readonly #isToday: boolean
+  readonly #slotBytes: number // of a segment that it sends, and of a slot of the peer
+  #finAt: number | undefined // today: the sequence number of a FIN that came early
+  readonly #fin = { at: Infinity, pause: 1_000, sent: 0 } // today: ours
+  #wasClosed = false // today: our last window was 0
 
   constructor(
     role: 'dial' | 'accept',
@@ -68,7 +78,10 @@ export class GoStream {
     remotePort: number,
     now: number,
     send: GoSend,
+    shape: GoShape = 'april',
   ) {
+    this.#isToday = shape === 'today'
+    this.#slotBytes = this.#isToday ? TODAY_SLOT_BYTES : SLOT_BYTES
     this.localPort = localPort
     this.remote = remote
     this.remotePort = remotePort
@@ -96,15 +109,28 @@ export class GoStream {
     this.#fail('gave up')
   }
 
-  /** FIN once, never repeated; unacknowledged data stays so. */
+  /** FIN once, never repeated; unacknowledged data stays so. Today: once everything is acknowledged, until answered. */
   close(now: number): void {
+    if (this.#isToday && this.state === 'ESTABLISHED') {
+      this.#fin.at = now
+      return this.#closeInOrder(now)
+    }
     if (this.state === 'ESTABLISHED') this.#send(FLAG_FIN, this.#sendNext, 0, 0, NOTHING)
     this.#enterTimeWait(now)
   }
 
-  /** Takes what was delivered while `reading` was false. */
+  #closeInOrder(now: number): void {
+    if (now < this.#fin.at || this.#unacked.length > 0 || this.#bufferedBytes > 0) return
+    if (this.#fin.sent >= FIN_TRANSMISSIONS) return this.#enterTimeWait(now)
+    this.#send(FLAG_FIN, this.#sendNext, 0, 0, NOTHING)
+    this.#fin.at = now + this.#fin.pause * 2 ** this.#fin.sent
+    this.#fin.sent += 1
+  }
+
+  /** Takes what was delivered while `reading` was false. Today: a window that was closed is announced. */
   read(): Uint8Array[] {
     for (const segment of this.queue.splice(0)) this.#take(segment)
+    if (this.#wasClosed && this.state === 'ESTABLISHED') this.#acknowledge()
     return this.received
   }
 
@@ -126,14 +152,20 @@ export class GoStream {
   /** SYN of a new stream, which is open from here on (§2.2 step 7). */
   accept(now: number, header: PacketHeader): void {
     this.#receiveNext = seqAdd(header.seq, 1)
-    this.#peerWindow = header.window * SLOT_BYTES
+    this.#peerWindow = header.window * this.#slotBytes
     this.#send(FLAG_SYN | FLAG_ACK, 0, this.#receiveNext, this.freeSlots, NOTHING)
     this.#nextCheck = now + TICK_MS
   }
 
   /** §2.2 step 2: whatever state this is in. */
   repeatSynAck(): void {
-    this.#send(FLAG_SYN | FLAG_ACK, seqAdd(this.#sendNext, -1), this.#receiveNext, this.freeSlots, NOTHING)
+    this.#send(
+      FLAG_SYN | FLAG_ACK,
+      this.#isToday ? 0 : seqAdd(this.#sendNext, -1),
+      this.#receiveNext,
+      this.freeSlots,
+      NOTHING,
+    )
   }
 
   /** Anything but a SYN without ACK. */
@@ -150,6 +182,7 @@ export class GoStream {
   handleTimeout(now: number): void {
     if (now >= this.#syn.at) this.#repeatSyn(now)
     if (this.state !== 'ESTABLISHED') return
+    if (this.#fin.at < Infinity) this.#closeInOrder(now)
     if (now >= this.#ackAt) this.#acknowledge()
     if (now >= this.#flushAt) this.#flush(now, true)
     if (now >= this.#probe.at) {
@@ -166,8 +199,14 @@ export class GoStream {
     const busy = this.#unacked.length > 0 ? this.#nextCheck : Infinity
     return Math.min(
       this.#syn.at,
-      this.state === 'ESTABLISHED' ? Math.min(this.#ackAt, this.#flushAt, this.#probe.at, busy) : Infinity,
+      this.state === 'ESTABLISHED'
+        ? Math.min(this.#ackAt, this.#flushAt, this.#probe.at, busy, this.#finTimeout)
+        : Infinity,
     )
+  }
+
+  get #finTimeout(): number {
+    return this.#unacked.length > 0 || this.#bufferedBytes > 0 ? Infinity : this.#fin.at
   }
 
   /** §5.2, every 15 s. */
@@ -175,7 +214,8 @@ export class GoStream {
     if (this.state !== 'ESTABLISHED') return
     const idle = now - this.lastActive
     if (idle > IDLE_MS) this.close(now)
-    else if (idle > KEEPALIVE_MS) this.#send(FLAG_ACK, this.#sendNext, this.#receiveNext, 0, NOTHING)
+    else if (idle > KEEPALIVE_MS)
+      this.#send(FLAG_ACK, this.#sendNext, this.#receiveNext, this.#isToday ? this.freeSlots : 0, NOTHING)
   }
 
   /** How often the SYN was sent; the daemon moves to the relay at the third retransmission. */
@@ -207,7 +247,7 @@ export class GoStream {
     this.state = 'ESTABLISHED'
     this.#syn.at = Infinity
     this.#receiveNext = seqAdd(header.seq, 1)
-    this.#peerWindow = header.window * SLOT_BYTES
+    this.#peerWindow = header.window * this.#slotBytes
     this.lastActive = now
     this.#nextCheck = now + TICK_MS
     this.#send(FLAG_ACK, 1, this.#receiveNext, this.freeSlots, NOTHING)
@@ -219,7 +259,7 @@ export class GoStream {
   #onAck(now: number, header: PacketHeader, payload: Uint8Array): void {
     if (this.state !== 'ESTABLISHED') return
     this.lastActive = now
-    this.#peerWindow = header.window * SLOT_BYTES
+    this.#peerWindow = header.window * this.#slotBytes
     if (header.ack !== 0) this.#takeAck(now, header.ack, payload.length === 0)
     const blocks = sackBlocks(payload)
     if (blocks !== undefined) {
@@ -233,16 +273,19 @@ export class GoStream {
 
   #onData(now: number, seq: number, payload: Uint8Array): void {
     const ahead = seqDiff(seq, this.#receiveNext)
+    if (ahead === 0 && this.#isToday && this.freeSlots <= 0) return this.#acknowledge() // dropped, and told so
     if (ahead === 0) this.#deliver(payload)
     else if (ahead > 0 && !this.#early.has(seq) && this.#early.size < EARLY_SEGMENTS) this.#early.set(seq, payload)
     if (this.#early.size > 0) return this.#acknowledge()
     this.#ackCount += 1
     if (this.#ackCount >= 2) this.#acknowledge()
-    else this.#ackAt = Math.min(this.#ackAt, now + DELAYED_ACK_MS)
+    else this.#ackAt = Math.min(this.#ackAt, now + (this.#isToday ? TODAY_DELAYED_ACK_MS : DELAYED_ACK_MS))
+    if (this.#finAt === this.#receiveNext) this.#endInOrder(now, this.#finAt)
   }
 
   #deliver(payload: Uint8Array): void {
     for (let next: Uint8Array | undefined = payload; next !== undefined; next = this.#early.get(this.#receiveNext)) {
+      if (this.#isToday && this.freeSlots <= 0) return // it stays among the early ones
       this.#early.delete(this.#receiveNext)
       this.#receiveNext = seqAdd(this.#receiveNext, next.length)
       if (this.reading) this.#take(next)
@@ -258,6 +301,7 @@ export class GoStream {
   #acknowledge(): void {
     this.#ackCount = 0
     this.#ackAt = Infinity
+    this.#wasClosed = this.#isToday && this.freeSlots === 0
     this.#send(FLAG_ACK, this.#sendNext, this.#receiveNext, this.freeSlots, this.#sack())
   }
 
@@ -284,13 +328,14 @@ export class GoStream {
   #flush(now: number, all: boolean): void {
     while (this.state === 'ESTABLISHED' && this.#bufferedBytes > 0) {
       const flight = this.unackedBytes
-      if (flight >= this.#cwnd || (this.#peerWindow > 0 && flight >= this.#peerWindow)) {
+      const isLimited = this.#peerWindow > 0 || this.#isToday // April: 0 means unlimited
+      if (flight >= this.#cwnd || (isLimited && flight >= this.#peerWindow)) {
         this.#flushAt = Infinity // the next acknowledgement checks again
         if (this.#probe.at === Infinity && flight < this.#cwnd) this.#probe = { at: now + 500, pause: 500 }
         return
       }
       this.#probe.at = Infinity
-      if (this.nagle && this.#bufferedBytes < SLOT_BYTES && this.#unacked.length > 0 && !all) {
+      if (this.nagle && this.#bufferedBytes < this.#slotBytes && this.#unacked.length > 0 && !all) {
         this.#flushAt = Math.min(this.#flushAt, now + DELAYED_ACK_MS)
         return
       }
@@ -302,7 +347,7 @@ export class GoStream {
 
   #cut(): Uint8Array {
     const all = this.#buffer.length === 1 ? this.#buffer[0]! : Buffer.concat(this.#buffer)
-    const bytes = all.subarray(0, SLOT_BYTES)
+    const bytes = all.subarray(0, this.#slotBytes)
     this.#buffer = all.length > bytes.length ? [all.subarray(bytes.length)] : []
     this.#bufferedBytes -= bytes.length
     return bytes
@@ -337,7 +382,7 @@ export class GoStream {
       if (this.#lossUntil >= 0 && seqDiff(ack, this.#lossUntil) >= 0) this.#lossUntil = -1
       return
     }
-    if (acked !== 0 || !pure || this.#unacked.length === 0) return
+    if (acked !== 0 || !(pure || this.#isToday) || this.#unacked.length === 0) return // today: SACK counts too
     this.#duplicates += 1
     if (this.#duplicates > 3) this.#cwnd += SLOT_BYTES
     if (this.#duplicates !== 3) return
@@ -382,9 +427,20 @@ export class GoStream {
 
   // ---- ending
 
+  #endInOrder(now: number, seq: number): void {
+    this.#send(FLAG_FIN | FLAG_ACK, this.#sendNext, seqAdd(seq, 1), 0, NOTHING)
+    this.#enterTimeWait(now)
+  }
+
   /** In any state, at any sequence number, and answered each time: two of these never stop (Q1). */
   #onFin(now: number, header: PacketHeader): void {
     if (this.state === 'CLOSED') return
+    if (this.#isToday) {
+      if ((header.flags & FLAG_ACK) !== 0) return this.#enterTimeWait(now) // the answer to ours, never answered
+      this.#finAt = header.seq
+      if (seqDiff(header.seq, this.#receiveNext) > 0) return this.#acknowledge()
+      return this.#endInOrder(now, header.seq)
+    }
     this.#early.clear()
     this.#send(FLAG_FIN | FLAG_ACK, this.#sendNext, seqAdd(header.seq, 1), 0, NOTHING)
     this.#enterTimeWait(now)
@@ -420,6 +476,9 @@ function sackBlocks(payload: Uint8Array): Array<[number, number]> | undefined {
 }
 
 const NOTHING = new Uint8Array(0)
+const TODAY_SLOT_BYTES = 1_152
+const TODAY_DELAYED_ACK_MS = 5
+const FIN_TRANSMISSIONS = 5
 const SLOT_BYTES = 4_096
 const QUEUE_SLOTS = 512
 const EARLY_SEGMENTS = 128

@@ -12,7 +12,7 @@ import { RegistryFrameReader, encodeRegistryFrame } from '../../src/wire/registr
 import { GoNode } from './node.ts'
 import type { Reply } from './registered.ts'
 import { GoRegistration } from './registered.ts'
-import type { GoStream } from './stream.ts'
+import type { GoShape, GoStream } from './stream.ts'
 
 export class UdpGoNode {
   readonly node: GoNode
@@ -23,7 +23,7 @@ export class UdpGoNode {
   #timer: NodeJS.Timeout | undefined
   #heartbeats: NodeJS.Timeout | undefined
 
-  private constructor(udp: UdpSocket, registry: Socket, beacon: Endpoint) {
+  private constructor(udp: UdpSocket, registry: Socket, beacon: Endpoint, shape: GoShape) {
     this.#udp = udp
     this.#registry = registry
     const identity = createIdentity(randomBytes(32))
@@ -31,13 +31,14 @@ export class UdpGoNode {
       this.#waiting.push(then)
       registry.write(encodeRegistryFrame(request))
     })
-    this.node = this.registration.node = new GoNode(identity, {
+    const world = {
       ...this.registration.world,
       beacon,
-      send: (bytes, to) => udp.send(bytes, to.port, to.address),
-      random: (length) => randomBytes(length),
+      send: (bytes: Uint8Array, to: Endpoint) => udp.send(bytes, to.port, to.address),
+      random: (length: number) => randomBytes(length),
       unixSeconds: () => Math.floor(Date.now() / 1_000),
-    })
+    }
+    this.node = this.registration.node = new GoNode(identity, world, shape)
     udp.on('message', (bytes, { address, port }) =>
       this.turn((now) => this.node.handleDatagram(now, bytes, { address, port })),
     )
@@ -53,14 +54,18 @@ export class UdpGoNode {
   static async start(
     rendezvous: { readonly registry: string; readonly beacon: string },
     hostname: string,
-    { isPublic = false, heartbeatMs = 30_000 } = {},
+    {
+      isPublic = false,
+      heartbeatMs = 30_000,
+      shape = 'april',
+    }: { readonly isPublic?: boolean; readonly heartbeatMs?: number; readonly shape?: GoShape } = {},
   ): Promise<UdpGoNode> {
     const udp = createSocket('udp4')
     udp.bind(0, '127.0.0.1')
     const { address, port } = parseEndpoint(rendezvous.registry)!
     const registry = connect({ host: address, port })
     await Promise.all([once(udp, 'listening'), once(registry, 'connect')])
-    const go = new UdpGoNode(udp, registry, parseEndpoint(rendezvous.beacon)!)
+    const go = new UdpGoNode(udp, registry, parseEndpoint(rendezvous.beacon)!, shape)
     go.node.public = isPublic
     await new Promise<void>((resolve) =>
       go.registration.register({ address: '127.0.0.1', port: udp.address().port }, hostname, resolve),

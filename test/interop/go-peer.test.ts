@@ -1,6 +1,7 @@
 /**
- * A pilotgate and Go daemons on one overlay, with our rendezvous and with theirs. Everything here is real: processes,
- * sockets, clocks. Skipped, with the reason, where PILOT_GO_BIN does not name the Go programs.
+ * A pilotgate and Go daemons on one overlay: those of April with our rendezvous and with theirs, those of today with
+ * ours (their wheel has none). Everything here is real: processes, sockets, clocks. Skipped, with the reason, where the
+ * programs are missing (go.ts).
  */
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -12,25 +13,36 @@ import type { BenchRecord } from '../../src/gateway/model/records.ts'
 import { echo, lateAnswer, noise } from '../e2e/servers.ts'
 import { eventually, format, Gateway, pause, Stage } from '../e2e/harness.ts'
 import type { Address } from '../e2e/harness.ts'
-import { GoNode, RENDEZVOUS, noGo, startRendezvous } from './go.ts'
+import { packetsOut, refusingProxy } from './containment.ts'
+import type { RefusingProxy } from './containment.ts'
+import { GoNode, RENDEZVOUS, noGo, noToday, startRendezvous } from './go.ts'
 import type { AnyRendezvous } from './go.ts'
 
 const IDLE_MS = 300_000
+const LONG_IDLE_MS = 1_800_000
+const notLong = process.env['PILOTGATE_LONG'] === undefined && 'half an hour: node scripts/test.mjs interop-long'
 const LARGE = 67_108_864
+const WORLDS = [
+  ...RENDEZVOUS.map((kind) => ({ release: 'april', kind, skip: noGo }) as const),
+  { release: 'today', kind: 'pilotgate', skip: noToday } as const,
+]
 
-for (const [index, kind] of RENDEZVOUS.entries()) {
-  describe(`with the ${kind} rendezvous`, { skip: noGo, concurrency: false }, () => {
+for (const [index, { release, kind, skip }] of WORLDS.entries()) {
+  describe(`a daemon of ${release} with the ${kind} rendezvous`, { skip, concurrency: false }, () => {
     let stage: Stage
     let rendezvous: AnyRendezvous
     let ours: Gateway
     let go: GoNode
     let goGateway: Address
+    let proxy: RefusingProxy | undefined
+    let outBefore = 0
     const localIp = `127.88.${index}.1`
 
     before(async () => {
       stage = await Stage.open()
+      if (release === 'today') [proxy, outBefore] = [await refusingProxy(stage), packetsOut()]
       rendezvous = await startRendezvous(stage, kind)
-      go = await GoNode.start(stage, { name: 'go-a', rendezvous, public: true })
+      go = await GoNode.start(stage, { name: 'go-a', rendezvous, public: true, today: proxy })
       const [echoing, answering] = [await echo(stage), await lateAnswer(stage)]
       ours = await Gateway.start(stage, {
         name: 'ours',
@@ -202,16 +214,25 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       })
       await assert.rejects(transferOnce(goGateway, 1_000))
     })
+
+    test('the programs of today sent nothing to any other machine', { skip: release === 'april' }, () => {
+      assert.equal(packetsOut() - outBefore, 0)
+      // what they would have fetched through a proxy: a new name here is a new default to switch off
+      assert.deepEqual([...new Set(proxy!.asked)], ['raw.githubusercontent.com:443'])
+    })
   })
 }
 
-describe('a stream that is idle for five minutes', { skip: noGo, concurrency: true }, () => {
-  for (const [index, kind] of RENDEZVOUS.entries())
-    test(`stays up, whichever side opened it, with the ${kind} rendezvous`, async () => {
+describe('an idle stream', { concurrency: true }, () => {
+  for (const [index, { release, kind, skip }] of WORLDS.entries()) {
+    const [idleMs, why] = release === 'april' ? [IDLE_MS, skip] : [LONG_IDLE_MS, skip || notLong]
+    const name = `stays up for ${idleMs / 60_000} minutes, whichever side opened it: ${release}, ${kind} rendezvous`
+    test(name, { skip: why }, async () => {
       const stage = await Stage.open()
       try {
         const rendezvous = await startRendezvous(stage, kind)
-        const go = await GoNode.start(stage, { name: 'go-b', rendezvous, public: true })
+        const proxy = release === 'today' ? await refusingProxy(stage) : undefined
+        const go = await GoNode.start(stage, { name: 'go-b', rendezvous, public: true, today: proxy })
         const service = await echo(stage)
         const ours = await Gateway.start(stage, {
           name: 'ours',
@@ -225,12 +246,13 @@ describe('a stream that is idle for five minutes', { skip: noGo, concurrency: tr
         const goGateway = await go.gateway(ours.ready.node.address, `127.88.9.${index + 1}`, 8_080)
         const sockets = [await open(ours.local('go-b:7')), await open(goGateway)]
         for (const socket of sockets) await exchange(socket, noise(100))
-        await pause(IDLE_MS)
+        await pause(idleMs)
         for (const socket of sockets) await exchange(socket, noise(100))
       } finally {
         await stage.close()
       }
     })
+  }
 })
 
 async function open(address: Address): Promise<Socket> {

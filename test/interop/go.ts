@@ -1,6 +1,7 @@
 /**
- * The programs of the reference implementation, where PILOT_GO_BIN names a folder that holds them: pilot-daemon,
- * pilot-rendezvous, pilotctl and pilot-gateway. Each runs in its own home, on loopback, with its own ports.
+ * The programs of the reference implementation. April 2026: where PILOT_GO_BIN names a folder that holds pilot-daemon,
+ * pilot-rendezvous, pilotctl and pilot-gateway. Today: pilot-daemon and pilotctl of the wheel that scripts/wheel.mjs
+ * fetches. Each runs in its own home, on loopback, with its own ports.
  */
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -9,8 +10,10 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Stage } from '../e2e/harness.ts'
-import { Rendezvous } from '../e2e/harness.ts'
+import { Rendezvous, address as addressOf } from '../e2e/harness.ts'
 import type { Program } from '../e2e/program.ts'
+import { isContained } from './containment.ts'
+import type { RefusingProxy } from './containment.ts'
 
 const folder = process.env['PILOT_GO_BIN'] ?? ''
 const missing = ['pilot-daemon', 'pilot-rendezvous', 'pilotctl', 'pilot-gateway'].filter(
@@ -23,8 +26,17 @@ export const noGo: string | false =
     ? 'PILOT_GO_BIN does not name a folder with the programs of the reference implementation'
     : missing.length > 0 && `PILOT_GO_BIN has no ${missing.join(', ')}`
 
-export function goProgram(name: string): string {
-  return join(folder, name)
+const today = process.env['PILOT_TODAY_BIN']
+
+/** The same for the programs of today, which run only where nothing of them can leave the machine. */
+export const noToday: string | false = !isContained
+  ? 'not contained: run it with npm run test:interop, where network namespaces can be made'
+  : today === undefined && 'the wheel with the reference programs of today is not here (scripts/wheel.mjs said why)'
+
+export type Release = 'april' | 'today'
+
+export function goProgram(name: string, release: Release = 'april'): string {
+  return join(release === 'april' ? folder : today!, name)
 }
 
 /** Both look the same to their nodes. */
@@ -57,6 +69,8 @@ export interface GoNodeSetup {
   readonly rendezvous: AnyRendezvous
   readonly public?: boolean
   readonly args?: readonly string[]
+  /** Of the programs of today: what they may ask for the web, and is refused. April's ask for nothing. */
+  readonly today?: RefusingProxy | undefined
 }
 
 /** A Go daemon, and `pilotctl` for it. */
@@ -65,17 +79,24 @@ export class GoNode {
   readonly home: string
   readonly socket: string
   program!: Program
+  readonly release: Release
+  readonly udp: string // ip:port
   readonly #stage: Stage
   readonly #args: readonly string[]
+  readonly #registry: string
   #nodeId = 0
+  #drivers = 0
 
   private constructor(
     stage: Stage,
-    { name, rendezvous, public: isPublic = false, args = [] }: GoNodeSetup,
+    { name, rendezvous, public: isPublic = false, args = [], today: proxy }: GoNodeSetup,
     port: number,
   ) {
     this.#stage = stage
     this.name = name
+    this.release = proxy === undefined ? 'april' : 'today'
+    this.#registry = rendezvous.registry
+    this.udp = `127.0.0.1:${port}`
     this.home = stage.path(name)
     this.socket = join(this.home, 'pilot.sock')
     this.#args = [
@@ -84,9 +105,9 @@ export class GoNode {
       '-beacon',
       rendezvous.beacon,
       '-listen',
-      `127.0.0.1:${port}`,
+      this.udp,
       '-endpoint',
-      `127.0.0.1:${port}`,
+      this.udp,
       '-socket',
       this.socket,
       '-log-level',
@@ -98,6 +119,7 @@ export class GoNode {
       '-hostname',
       name,
       ...(isPublic ? ['-public'] : []),
+      ...(proxy === undefined ? [] : [...QUIET, '-proxy', proxy.url]),
       ...args,
     ]
   }
@@ -130,21 +152,29 @@ export class GoNode {
   }
 
   async #run(args: readonly string[]): Promise<{ answer: Record<string, unknown>; text: string }> {
-    const ran = await this.#stage.run(goProgram('pilotctl'), ['--json', ...args], {
+    const ran = await this.#stage.run(goProgram('pilotctl', this.release), ['--json', ...args], {
       label: `pilotctl ${args[0] ?? ''}`,
-      env: { HOME: this.home, PILOT_SOCKET: this.socket },
+      env: { ...this.#env, PILOT_SOCKET: this.socket, PILOT_REGISTRY: this.#registry },
       timeoutMs: 60_000,
     })
     const line = [...ran.stdout.split('\n'), ...ran.stderr.split('\n')].find((text) => text.startsWith('{')) ?? '{}'
     return { answer: JSON.parse(line) as Record<string, unknown>, text: `${ran.stdout}${ran.stderr}` }
   }
 
-  /** `pilot-gateway` for this daemon, mapping one address. @returns the local address, and what ends it. */
+  get #env(): Record<string, string> {
+    return { HOME: this.home, ...(this.release === 'today' ? { PILOT_NO_SKILLINJECT: '1' } : {}) }
+  }
+
+  /**
+   * A program that uses this daemon and maps one address: `pilot-gateway`, or, since the wheel of today has none, our own
+   * gateway as a client of the daemon's socket. @returns the local address, and what ends it.
+   */
   async gateway(
     address: string,
     localIp: string,
     port: number,
   ): Promise<{ host: string; port: number; stop: () => Promise<void> }> {
+    if (this.release === 'today') return await this.#driver(address, port)
     const program = this.#stage.spawn(
       goProgram('pilot-gateway'),
       ['-socket', this.socket, '-subnet', '127.88.0.0/16', '-ports', String(port), 'run', address, localIp],
@@ -159,10 +189,18 @@ export class GoNode {
     return { host: localIp, port, stop }
   }
 
+  async #driver(address: string, port: number): Promise<{ host: string; port: number; stop: () => Promise<void> }> {
+    const stateDir = join(this.home, `driver-${++this.#drivers}`)
+    const args = ['up', '--json', '--daemon', this.socket, '--state-dir', stateDir, '--map', `0:${address}:${port}`]
+    const program = this.#stage.start(args, { label: `driver of ${this.name}` })
+    const { mappings } = (await program.event('ready')) as unknown as { mappings: Array<{ local: string }> }
+    return { ...addressOf(mappings[0]!.local), stop: () => program.kill() }
+  }
+
   async #start(): Promise<void> {
-    this.program = this.#stage.spawn(goProgram('pilot-daemon'), this.#args, {
+    this.program = this.#stage.spawn(goProgram('pilot-daemon', this.release), this.#args, {
       label: `Go daemon ${this.name}`,
-      env: { HOME: this.home },
+      env: this.#env,
     })
     const line = await this.program.until(
       () =>
@@ -173,6 +211,9 @@ export class GoNode {
     this.#nodeId = Number(/node_id=(\d+)/.exec(line)![1])
   }
 }
+
+/** Nothing that looks for a network: no events, no news, no files for other programs. */
+const QUIET = ['-telemetry-url', '', '-motd-feed-url', '', '-no-skillinject', '-transport', 'udp']
 
 export async function freePort(kind: 'tcp' | 'udp'): Promise<number> {
   return await new Promise((resolve, reject) => {

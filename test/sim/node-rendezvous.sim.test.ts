@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HEARTBEAT_MS } from '../../src/proto/rendezvous/constants.ts'
+import { encodeMailNotice } from '../../src/wire/beacon-messages.ts'
 import { encodeAuthFrame } from '../../src/wire/tunnel-frames.ts'
 import { SimOverlay, trusts } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
@@ -121,4 +122,66 @@ test("the registry shows the tags a node was given, and leaves other nodes' tags
   sim.until('registered', 10_000, () => b.registered)
   sim.run(5_000)
   assert.equal(sim.registry.requests.filter((type) => type === 'set_tags').length, asked)
+})
+
+test('a registry of today that insists on fresh heartbeats gets them with the time, and the node stays registered', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const node = sim.node('agent-a', { public: true })
+  sim.until('registered', 10_000, () => node.registered)
+  sim.registry.lie = (request, honest) =>
+    request['type'] === 'heartbeat' && request['ts'] === undefined ? { type: 'error', error: 'request failed' } : honest
+  const before = sim.registry.seen.length
+  sim.run(10 * HEARTBEAT_MS)
+  const asked = sim.registry.seen.slice(before) as Array<Record<string, unknown>>
+  assert.equal(asked.filter(({ type }) => type === 'register').length, 0)
+  const beats = asked.filter(({ type }) => type === 'heartbeat')
+  assert.deepEqual(
+    beats.map(({ ts }) => typeof ts),
+    ['undefined', ...Array.from({ length: beats.length - 1 }, () => 'number')],
+  )
+  assert.ok(beats.length >= 9, `${beats.length}`)
+  assert.ok(node.registered)
+})
+
+test('a registry that refuses every heartbeat is asked with the time and without, and then registered with again', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const node = sim.node('agent-a', { public: true })
+  sim.until('registered', 10_000, () => node.registered)
+  sim.registry.lie = ({ type }, honest) => (type === 'heartbeat' ? { type: 'error', error: 'request failed' } : honest)
+  const before = sim.registry.seen.length
+  sim.run(3 * HEARTBEAT_MS)
+  const asked = sim.registry.seen.slice(before) as Array<Record<string, unknown>>
+  assert.ok(asked.some(({ type }) => type === 'register'))
+  assert.ok(asked.filter(({ type }) => type === 'heartbeat').length <= 20, `${asked.length}`)
+})
+
+test('a notice of mail from our beacon, and from no one else, makes us poll at once, but not often', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const node = sim.node('agent-a', { public: true })
+  sim.until('registered', 10_000, () => node.registered)
+  sim.run(60_000)
+  const polls = (act: () => void): number => {
+    const before = sim.registry.requests.length
+    act()
+    sim.run(200)
+    return sim.registry.requests.slice(before).filter((type) => type === 'poll_handshakes').length
+  }
+  const notice = encodeMailNotice()
+  const untilQuiet = (): void => {
+    polls(() => {})
+    for (let i = 0; i < 40 && polls(() => {}) === 0; i++); // behind a poll of its own, none follows for five seconds
+  }
+  untilQuiet()
+  assert.equal(
+    polls(() => sim.network.inject(sim.beaconEndpoint, node.endpoint, notice, 0)),
+    1,
+  )
+  assert.equal(
+    polls(() => sim.network.inject({ address: '192.0.2.66', port: 9_001 }, node.endpoint, notice, 0)),
+    0,
+  )
+  untilQuiet()
+  let flood = 0
+  for (let i = 0; i < 20; i++) flood += polls(() => sim.network.inject(sim.beaconEndpoint, node.endpoint, notice, 0))
+  assert.ok(flood >= 2 && flood <= 5, `${flood}`)
 })

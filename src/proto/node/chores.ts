@@ -6,7 +6,7 @@ import type { Endpoint, Instant } from '../../base/types.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
 import type { Path } from '../path/path.ts'
 import type { PingSize } from '../path/size-check.ts'
-import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
+import { TUNNEL_ASKED, TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
 import type { Dialler } from './dialler.ts'
 import type { Outbound } from './outbound.ts'
 import type { PathFinder } from './path-finder.ts'
@@ -88,6 +88,8 @@ export class Chores {
       this.#state.emit({ kind: 'path', peer, path })
     }
     if (ping.path === path && size !== undefined) this.#onPairAnswer(now, peer, path, size, ping.sentAt)
+    if (ping.purpose === 'empty') peer.make.onEmptyAnswered()
+    if (ping.purpose === 'behind' && peer.make.onEmptyUnanswered()) this.#finder.probeMake(now, peer)
     if (ping.purpose === 'hello') peer.search.onHelloAnswered()
     if (ping.app !== undefined) this.#state.emit({ kind: 'pong', app: ping.app, peer, path, rttMs })
     this.#finder.probeSize(now, peer)
@@ -168,6 +170,7 @@ export class Chores {
       this.#dialler.flush(now, peer)
       if (!peer.tunnel.confirmed) this.#pings.send(now, peer, undefined, 'alive', 0)
     }
+    if ((news & TUNNEL_ASKED) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0)
     if ((news & TUNNEL_CONFIRMED) !== 0) {
       this.#state.emit({ kind: 'peer', peer, state: 'connected' })
       this.#reportPath(peer)

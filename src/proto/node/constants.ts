@@ -122,6 +122,8 @@ export const MAX_CONTROL_PER_PEER = 64 // pongs and RSTs waiting; further ones a
 /** Datagrams of programs waiting for their turn: enough for a burst; further ones are dropped and counted. */
 export const MAX_DATAGRAMS_PER_PEER = 1_024
 export const MAX_PINGS = 4_096
+/** A daemon of today takes an empty ping for a keepalive, and does not answer it (quirk T12). */
+export const PING_BYTES = 4
 export const PING_EXPIRY_MS = 30_000
 /** PILA of nodes whose key we do not know yet, kept while the registry is asked. */
 export const MAX_STRANGERS = 64
@@ -148,6 +150,7 @@ export const SYN_FROM_PEER_PER_SECOND = 2_500
 export const SYN_FROM_PEER_BURST = 16_384
 /** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */
 export const SYN_BURST = 10
+export const TODAY_SYN_BURST = 60 // of the 64 that a daemon of today admits: its own clock may differ a little
 export const SYN_PER_SECOND = 9 // one less than it grants: two SYNs may arrive closer together than they were sent
 /** Delay of the next SYN to a peer whose queue of connections is full, ms (stream.md Q23). */
 export const BUSY_PAUSE_MS = 250
@@ -162,10 +165,22 @@ export const EPHEMERAL_COUNT = 16_384
 export const REUSE_AFTER_MS = 1_000
 /** Overlay port of trust messages (trust.md §3). */
 export const HANDSHAKE_PORT = 444
+/** After we dialled the data exchange of a node, it may dial ours for this long, ms, as with the daemons (quirk Q28). */
+export const REPLY_WINDOW_MS = 300_000
 /** Source port of pings. Never 0: two Go daemons would answer each other forever (addressing §5). */
 export const PING_PORT = 1
+/**
+ * Packets through a beacon that is not ours: it drops what exceeds 4,000 in a second from one address, and its seconds are
+ * fixed: rate and burst together stay below that. Those that wait are looked at after this pause, ms.
+ */
+export const FOREIGN_RELAY_PER_SECOND = 3_500
+export const FOREIGN_RELAY_BURST = 350
+export const FOREIGN_RELAY_PAUSE_MS = 10
 /** Punch commands of the beacon that are obeyed, per second. */
 export const PUNCHES_PER_SECOND = 20
+/** Notices of mail that make us poll, per second, and at once; others wait for the next poll. As with the daemons. */
+export const NOTICES_PER_SECOND = 0.2
+export const NOTICE_BURST = 3
 /** Punches of peers that are processed, per second: anyone can send them. */
 export const PUNCHED_PER_SECOND = 100
 

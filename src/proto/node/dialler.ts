@@ -2,6 +2,7 @@
  * From a dial ('agent-b', port 80) to a stream: name → node → key and endpoint → tunnel → SYN. Each step has its own
  * failure, reported immediately. Dials to one peer share a tunnel.
  */
+import { DATA_PORT } from '../../base/overlay-ports.ts'
 import type { PeerName } from '../../base/address.ts'
 import { toBase64 } from '../../base/bytes.ts'
 import { formatAddress } from '../../base/address.ts'
@@ -332,7 +333,9 @@ export class Dialler {
       remotePort,
       this.#state.initialSequence(),
       this.#state.streamShared,
+      peer.rules,
     )
+    if (remotePort === DATA_PORT) peer.repliesUntil = now + k.REPLY_WINDOW_MS
     stream.app = dial.app
     dial.stream = stream
     this.#opening.set(stream, dial)

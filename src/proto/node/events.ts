@@ -26,7 +26,12 @@ export type NodeEvent =
   | { readonly kind: 'hostname_set'; readonly hostname: string }
   | { readonly kind: 'hostname_refused'; readonly hostname: string; readonly text: string }
   /** A SYN passed the trust gate, to a port that has a listener: `accept` or `refuse` the stream. */
-  | { readonly kind: 'incoming'; readonly stream: StreamView; readonly peer: PeerView }
+  | {
+      readonly kind: 'incoming'
+      readonly stream: StreamView
+      readonly peer: PeerView
+      readonly isReply: boolean // to the data exchange, from a node whose own we have just dialled
+    }
   /** A connection attempt that was turned away; `stranger`: without any answer. */
   | {
       readonly kind: 'turned_away'

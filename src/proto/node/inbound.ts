@@ -5,6 +5,7 @@
  */
 import { readU32 } from '../../base/bytes.ts'
 import { BROADCAST_NODE } from '../../base/address.ts'
+import { DATA_PORT } from '../../base/overlay-ports.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
@@ -31,6 +32,7 @@ import {
   MAGIC_KEY,
   MAGIC_PLAIN,
   MAGIC_PUNCH,
+  KEY_FRAME_BYTES,
   MAGIC_SEALED,
   SEALED_OVERHEAD_BYTES,
   decodeAuthFrame,
@@ -81,6 +83,7 @@ export class Inbound {
   readonly #lookUps = new TokenBucket(k.LOOK_UPS_PER_SECOND)
   readonly #resets = new TokenBucket(k.RST_PER_SECOND)
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
+  readonly #notices = new TokenBucket(k.NOTICES_PER_SECOND, k.NOTICE_BURST)
   readonly #punched = new TokenBucket(k.PUNCHED_PER_SECOND)
 
   constructor(state: NodeState, { outbound, resolver, exchange, finder, chores }: InboundParts) {
@@ -116,6 +119,9 @@ export class Inbound {
         if (this.#punches.take(now)) this.#finder.onPunchCommand(now, message.endpoint)
         else this.#state.count('punch_limited')
         return
+      case 'mail': // a hint only: the registry tells what waits
+        if (this.#notices.take(now)) this.#exchange.pollSoon(now)
+        return
       default:
         this.#state.count('beacon_unexpected')
     }
@@ -148,7 +154,7 @@ export class Inbound {
       case MAGIC_PLAIN:
         return this.#state.count('plaintext_refused') // never sent, never accepted
       case MAGIC_KEY:
-        return this.#state.count('unauthenticated_key_refused')
+        return this.#handleKeyRequest(now, bytes, source, byRelay)
       default:
         this.#state.count('frame_unknown')
     }
@@ -205,6 +211,23 @@ export class Inbound {
     this.#chores.afterTunnel(now, peer)
   }
 
+  /**
+   * A PILK proves nothing, and its key is never accepted. But a daemon of today sends it when it has lost its half of a
+   * session, and our PILA repairs that (quirk T13). Only a node that we have a session with gets it, and only along a
+   * path that is already known: it is five times as long.
+   */
+  #handleKeyRequest(now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+    this.#state.count('unauthenticated_key_refused')
+    if (bytes.length < KEY_FRAME_BYTES) return
+    const peer = this.#state.peers.get(sealedSender(bytes)) // at the same place
+    const paths = peer?.paths
+    const path = byRelay ? paths?.relay : paths?.all().find(({ endpoint }) => sameEndpoint(endpoint, source))
+    if (peer === undefined || path === undefined || !peer.tunnel.onAsked(now)) return
+    this.#state.count('key_requests_answered')
+    this.#outbound.sendAuth(now, peer, path)
+    this.#chores.afterTunnel(now, peer)
+  }
+
   /** A node that only a public node would talk to gets no record until the registry confirms that it exists. */
   #lookFirst(now: Instant, node: NodeId, stranger: Stranger): void {
     if (this.#strangers.has(node)) return
@@ -253,7 +276,7 @@ export class Inbound {
   }
 
   #takeAuth(now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
-    const result = peer.tunnel.handleAuth(now, frame, peer.key!)
+    const result = peer.tunnel.handleAuth(now, frame, peer.key!, peer.heardAt)
     if (result === 'retired_key') return this.#state.count('auth_replayed')
     if (result !== 'new_key' && result !== 'known_key') {
       this.#state.count(`auth_${result}`)
@@ -299,16 +322,22 @@ export class Inbound {
       isUnchecked(packet) && mayBeUnchecked(peer, packet) ? undefined : state.options.crc32,
     )
     if (fault !== undefined) state.count(`packet_${fault}`)
-    else if (header.srcNode !== peer.node) state.count('packet_foreign_source')
-    else if (header.dstNode !== state.nodeId && !this.#isBroadcast(peer)) state.count('packet_foreign_destination')
+    else if (header.srcNode !== peer.node && !this.#isNameless(peer, header.srcNode))
+      state.count('packet_foreign_source')
+    else if (header.dstNode !== state.nodeId && !this.#isNameless(peer, header.dstNode))
+      state.count('packet_foreign_destination')
     else return true
     return false
   }
 
-  /** It names no one: it counts only under keys that a packet meant for us has confirmed. */
-  #isBroadcast(peer: Peer): boolean {
+  /**
+   * A broadcast, or a keepalive or probe of a daemon of today, whose ends may be node 0 (quirk T14). It names no one: it
+   * counts only under keys that a packet meant for us has confirmed.
+   */
+  #isNameless(peer: Peer, node: NodeId): boolean {
     const { protocol, dstNode } = this.#header
-    return protocol === PROTOCOL_DATAGRAM && dstNode === BROADCAST_NODE && peer.tunnel.openedConfirmed
+    const isBroadcast = protocol === PROTOCOL_DATAGRAM && node === BROADCAST_NODE && node === dstNode
+    return (isBroadcast || (protocol === PROTOCOL_CONTROL && node === 0)) && peer.tunnel.openedConfirmed
   }
 
   #handlePacket(now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
@@ -367,18 +396,27 @@ export class Inbound {
       const syn = { ...header }
       state.refusals.put(now, now, () => this.#outbound.resetUnknown(peer, syn, 0))
     }
-    if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer))
+    const isReply = header.dstPort === DATA_PORT && now < peer.repliesUntil
+    if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer) && !isReply)
       return refused('stranger')
     if (!peer.opened.take(now)) return state.count('syn_limited') // whatever the port is: otherwise the silence would tell
     if (!state.ports.isListening(header.dstPort)) return refused('no_listener')
     if (state.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }
-    const stream = new Stream('accept', local, peer.node, header.srcPort, state.initialSequence(), state.streamShared)
+    const stream = new Stream(
+      'accept',
+      local,
+      peer.node,
+      header.srcPort,
+      state.initialSequence(),
+      state.streamShared,
+      peer.rules,
+    )
     stream.handleSyn(now, header, payload)
     if (stream.extended) peer.markExtended()
     state.addStream(peer, stream)
     state.count('streams_incoming')
-    state.emit({ kind: 'incoming', stream, peer })
+    state.emit({ kind: 'incoming', stream, peer, isReply })
   }
 
   /** A node whose trust we requested may answer directly. A Go peer would try for 29 s before it uses the registry. */
@@ -390,7 +428,9 @@ export class Inbound {
 
   #handleControl(now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
     const header = this.#header
-    if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0 && header.srcPort !== 0) {
+    if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0) {
+      if (header.srcPort === 0) peer.make.onNameless()
+      if (header.srcNode === 0 || (header.srcPort === 0 && payload.length === 0)) return // a keepalive of a Go node
       this.#outbound.pong(peer, path, header, payload)
       const hello = payload.length > 0 ? decodePathHello(payload) : undefined
       if (hello !== undefined) this.#chores.onHello(now, peer, hello, path)

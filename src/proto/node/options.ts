@@ -18,6 +18,8 @@ export interface NodeOptions {
   readonly random: RandomBytes
   /** RFC 3339 text of an instant, for records that people read. */
   readonly timestamp: (now: Instant) => string
+  /** Unix seconds of an instant, for requests that name the time. */
+  readonly unixSeconds: (now: Instant) => number
   readonly beacon: Endpoint | undefined
   /** The endpoint that others should use; absent: the one that the beacon sees. */
   readonly fixedEndpoint: Endpoint | undefined

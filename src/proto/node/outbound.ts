@@ -3,6 +3,7 @@
  * and so do the streams of a peer, so that no one waits behind another's backlog. Nothing here allocates per packet.
  */
 import { Ring } from '../../base/ring.ts'
+import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { RELAY_HEADER_BYTES, writeRelayHeader } from '../../wire/beacon-messages.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
@@ -38,6 +39,11 @@ export class Outbound {
   readonly #state: NodeState
   readonly #raw = new Ring<RawDatagram>()
   readonly #header = createPacketHeader()
+  /** Packets of programs through a beacon that is not ours. */
+  readonly #relayed = new TokenBucket(k.FOREIGN_RELAY_PER_SECOND, k.FOREIGN_RELAY_BURST)
+  /** Peers that wait for it. */
+  readonly #relayWaiting = new Set<Peer>()
+  #relayAt: Instant = Infinity
 
   constructor(state: NodeState) {
     this.#state = state
@@ -57,13 +63,36 @@ export class Outbound {
     for (let peer = ready.shift(); peer !== undefined; peer = ready.shift()) {
       peer.queued = false
       if (!peer.tunnel.ready) continue
+      const isPaced = peer.paths.current?.kind === 'relay' && this.#state.beacon.isForeign
+      if (isPaced && peer.control.size === 0 && !this.#relayed.holds(now, 1)) {
+        this.#waitForRelay(now, peer)
+        continue
+      }
       const filled =
         this.#fillQueued(now, peer, peer.control, slot) ||
         (!peer.isHeldBack && (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
+      if (isPaced && filled) this.#relayed.spend(now, 1)
       this.#state.touchPeerQueue(peer)
       if (filled) return true
     }
     return false
+  }
+
+  /** The beacon drops more without a word (quirk R19). */
+  #waitForRelay(now: Instant, peer: Peer): void {
+    this.#relayWaiting.add(peer)
+    if (this.#relayAt === Infinity) this.#relayAt = now + k.FOREIGN_RELAY_PAUSE_MS
+  }
+
+  handleTimeout(now: Instant): void {
+    if (now < this.#relayAt) return
+    this.#relayAt = Infinity
+    for (const peer of this.#relayWaiting) this.#state.touchPeerQueue(peer)
+    this.#relayWaiting.clear()
+  }
+
+  nextTimeout(): Instant {
+    return this.#relayAt
   }
 
   /** Bytes that are a datagram as they are: beacon messages, PILA, punches. */
@@ -77,12 +106,16 @@ export class Outbound {
     if (beacon !== undefined) this.sendRaw(bytes, beacon)
   }
 
-  /** Our PILA, on every path worth trying. It names its recipient, so it waits until the peer's key is known. */
-  sendAuth(now: Instant, peer: Peer): void {
+  /**
+   * Our PILA, on every path worth trying. It names its recipient, so it waits until the peer's key is known.
+   * @param asked the path along which the peer asked for it.
+   */
+  sendAuth(now: Instant, peer: Peer, asked?: Path): void {
     if (peer.key === undefined) return
     const frame = peer.tunnel.takeAuth(peer.node, peer.key)
-    if (peer.extended || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
-    for (const path of peer.paths.handshakePaths(now)) {
+    if (peer.leavesRelay || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
+    const paths = peer.paths.handshakePaths(now)
+    for (const path of asked === undefined || paths.includes(asked) ? paths : [...paths, asked]) {
       if (path.kind !== 'relay') {
         this.sendRaw(frame, path.endpoint)
         continue

@@ -4,7 +4,7 @@
  * candidates and has them proven.
  */
 import { equalBytes } from '../../base/bytes.ts'
-import type { Endpoint, Instant } from '../../base/types.ts'
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import type { DiscoverAnswer } from '../../wire/beacon-messages.ts'
 import { encodePunchRequest } from '../../wire/beacon-messages.ts'
@@ -29,6 +29,10 @@ export class PathFinder {
   readonly #outbound: Outbound
   readonly #pings: Pings
   readonly #puncher = new Puncher()
+  readonly #isSought = (node: NodeId): boolean => {
+    const peer = this.#state.peers.get(node)
+    return peer !== undefined && (peer.wanted || peer.isSeeking)
+  }
 
   constructor(state: NodeState, outbound: Outbound, pings: Pings) {
     this.#state = state
@@ -37,19 +41,24 @@ export class PathFinder {
   }
 
   handleTimeout(now: Instant): void {
+    this.#outbound.handleTimeout(now)
     for (let endpoint = this.#puncher.poll(now); endpoint !== undefined; endpoint = this.#puncher.poll(now)) {
       this.#state.count('punches_sent')
       this.#outbound.sendRaw(encodePunchFrame(), endpoint)
     }
-    const { nat, options } = this.#state
+    const { nat, options, punchRequests, peers } = this.#state
     if (options.beacon === undefined) return
+    const next = punchRequests.poll(now, this.#isSought)
+    if (next !== undefined) this.#sendPunch(now, peers.get(next)!)
     if (nat.handleTimeout(now)) this.#onNatKnown(now)
     const question = nat.poll(now)
     if (question !== undefined) this.#outbound.sendRaw(question.bytes, question.to)
   }
 
   nextTimeout(): Instant {
-    return Math.min(this.#puncher.nextTimeout(), this.#state.nat.nextTimeout())
+    const { nat, punchRequests, options } = this.#state
+    const requestAt = options.beacon === undefined ? Infinity : punchRequests.nextTimeout()
+    return Math.min(this.#outbound.nextTimeout(), this.#puncher.nextTimeout(), nat.nextTimeout(), requestAt)
   }
 
   /** The beacon reports where it sees us. */
@@ -102,7 +111,15 @@ export class PathFinder {
     const soon = peer.paths.current?.kind === 'relay' ? now : later // a direct path is in use already: nothing waits for a better one
     peer.search.start(soon)
     peer.search.sizesAt = later
+    if (peer.make.make === 'unknown') this.probeMake(now, peer)
     for (const path of peer.paths.all()) path.nextProbeAt = soon
+  }
+
+  /** Is it a daemon that answers pings without bytes? The ping behind it shows that they arrived. */
+  probeMake(now: Instant, peer: Peer): void {
+    if (peer.extended) return
+    this.#pings.send(now, peer, undefined, 'empty', 0)
+    this.#pings.send(now, peer, undefined, 'behind', 0)
   }
 
   /** Another path is in use. */
@@ -260,8 +277,13 @@ export class PathFinder {
    * endpoints.
    */
   #punch(now: Instant, peer: Peer): void {
-    if (this.#state.options.beacon !== undefined)
-      this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
+    const { options, punchRequests, beacon } = this.#state
+    if (options.beacon === undefined || punchRequests.ask(now, peer.node, false, beacon.isForeign))
+      this.#sendPunch(now, peer)
+  }
+
+  #sendPunch(now: Instant, peer: Peer): void {
+    this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
     for (const path of peer.paths.all()) {
       if (path.kind === 'relay' || path.answered) continue
       path.probes = 0

@@ -10,12 +10,14 @@ import type { Timed } from '../../base/deadline-heap.ts'
 import type { Machine } from '../machine.ts'
 import type { Path } from '../path/path.ts'
 import type { PathSelector } from '../path/selector.ts'
+import type { PlainRules } from '../stream/lifecycle.ts'
 import type { Stream } from '../stream/stream.ts'
 import type { TunnelKeys } from '../tunnel/tunnel.ts'
 import { Tunnel } from '../tunnel/tunnel.ts'
 import * as k from './constants.ts'
 import type { Dial } from './dial.ts'
 import { Liveness } from './liveness.ts'
+import { PeerMake } from './make.ts'
 import { PeerSearch } from './search.ts'
 import { SynPacer } from './syn-pacer.ts'
 
@@ -39,11 +41,16 @@ export class Peer implements Machine, Timed {
   paths: PathSelector
   readonly liveness = new Liveness()
   readonly syns = new SynPacer()
+  /** make.ts: what it is, as far as it matters to streams with it; they share this. */
+  readonly rules: PlainRules = { isToday: false }
+  readonly make = new PeerMake(this.rules)
   /** inbound.ts: the streams that it may open. */
   readonly opened = new TokenBucket(k.SYN_FROM_PEER_PER_SECOND, k.SYN_FROM_PEER_BURST)
 
   /** path-finder.ts: the search for better paths. A new one for each tunnel. */
   search = new PeerSearch()
+  /** dialler.ts: until then it may dial our data exchange, trusted or not: we have dialled its own. */
+  repliesUntil: Instant = -Infinity
   /** resolver.ts: what the registry and the beacon were asked. */
   readonly asked = { resolving: false, resolvedAt: -Infinity as Instant, knockedAt: -Infinity as Instant }
   /** dialler.ts: dials that wait for the tunnel or for a SYN token. */
@@ -100,6 +107,11 @@ export class Peer implements Machine, Timed {
   /** A pilotgate, according to its SYN options, its hello or the registry. */
   get extended(): boolean {
     return this.#isExtended
+  }
+
+  /** It comes back from the relay, so nothing is lost by trying it: one of ours, or a daemon of today (quirk T15). */
+  get leavesRelay(): boolean {
+    return this.#isExtended || this.rules.isToday
   }
 
   /** The registry's answer. It does not overrule the key of a pin or trust record. */
@@ -164,6 +176,7 @@ export class Peer implements Machine, Timed {
   /** Trust has ended, or its id is another node's: the keys are dropped then, where RSTs are to go out a moment later. */
   leave(at: Instant): void {
     this.#leaveAt = at
+    this.repliesUntil = -Infinity
   }
 
   /** Silent for so long that waiting for it is pointless. */
@@ -177,7 +190,7 @@ export class Peer implements Machine, Timed {
    */
   searchPaths(now: Instant): readonly Path[] {
     const all = this.paths.all()
-    if (this.extended || this.paths.current?.kind === 'relay' || this.silentFor(now) >= k.PLAIN_RELAY_MS) return all
+    if (this.leavesRelay || this.paths.current?.kind === 'relay' || this.silentFor(now) >= k.PLAIN_RELAY_MS) return all
     return all.filter((path) => path.kind !== 'relay')
   }
 
@@ -219,7 +232,7 @@ export class Peer implements Machine, Timed {
 
   /** A SYN may go now: they are paced towards a peer that is not known to be a pilotgate. */
   takeSynToken(now: Instant): boolean {
-    return this.extended || this.syns.take(now)
+    return this.extended || this.syns.take(now, this.rules.isToday)
   }
 
   /** The peer is dead or trust has ended: nothing of the old keys may be used again. */

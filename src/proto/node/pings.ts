@@ -2,13 +2,14 @@
 import { readU32 } from '../../base/bytes.ts'
 import type { Instant, RandomBytes } from '../../base/types.ts'
 import type { Path } from '../path/path.ts'
-import { MAX_PINGS, PING_EXPIRY_MS } from './constants.ts'
+import { MAX_PINGS, PING_BYTES, PING_EXPIRY_MS } from './constants.ts'
 import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 import type { PingApp } from './views.ts'
 
 /** `large` and `small` make a pair: path/size-check.ts. */
-export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size' | 'hello' | 'large' | 'small'
+/** `empty` carries no bytes, `behind` follows it: make.ts. */
+export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size' | 'hello' | 'large' | 'small' | 'empty' | 'behind'
 
 export interface Ping {
   readonly peer: Peer
@@ -29,7 +30,7 @@ export class Pings {
     this.#random = random
   }
 
-  /** @param along undefined: the current path. */
+  /** @param along undefined: the current path. @param payloadBytes at least; none is shorter than PING_BYTES. */
   send(
     now: Instant,
     peer: Peer,
@@ -41,10 +42,11 @@ export class Pings {
     this.#expire(now)
     const path = along ?? peer.paths.current
     const seq = this.#drawSeq()
+    const payload = new Uint8Array(purpose === 'empty' ? 0 : Math.max(payloadBytes, PING_BYTES))
     this.#underway.set(seq, { peer, path, purpose, payloadBytes, sentAt: now, app })
     if (purpose === 'large' || purpose === 'small') path?.sizeCheck.onProof(purpose)
-    if (purpose !== 'large' && purpose !== 'size') path?.onProbe(now)
-    this.#outbound.ping(peer, path, seq, new Uint8Array(payloadBytes), purpose === 'confirm')
+    if (purpose !== 'large' && purpose !== 'size' && purpose !== 'empty') path?.onProbe(now)
+    this.#outbound.ping(peer, path, seq, payload, purpose === 'confirm')
   }
 
   /** A ping along the current path that carries our path hello. */

@@ -27,6 +27,7 @@ export class Registration {
   #registeredAs = '' // the endpoint we reported last
   #failures = 0
   #underway = false
+  #isDated = false // the registry wants heartbeats that name the time
   #hostnameAt: Instant = Infinity // ask for our hostname again
   #refusal: string | undefined // the registry's words about it
 
@@ -161,9 +162,11 @@ export class Registration {
   #heartbeat(now: Instant): void {
     const node = this.#state.nodeId
     this.#underway = true
+    const ts = this.#isDated ? this.#state.options.unixSeconds(now) : undefined
+    const text = ts === undefined ? challenges.heartbeat(node) : challenges.heartbeatAt(node, ts)
     this.#state.ask(
       now,
-      { type: 'heartbeat', node_id: node, signature: this.#state.sign(challenges.heartbeat(node)) },
+      { type: 'heartbeat', node_id: node, ...(ts !== undefined && { ts }), signature: this.#state.sign(text) },
       { kind: 'heartbeat' },
     )
   }
@@ -236,8 +239,13 @@ export class Registration {
       this.#failures = 0
       return
     }
-    this.#failures += 1
     const forgotten = result.kind === 'refused' && isUnknownNode(result.text, this.#state.nodeId)
+    if (result.kind === 'refused' && !forgotten && !result.text.startsWith('rate limited')) {
+      // The texts do not say what is missing (registry.md §1.3): the other form may do.
+      this.#isDated = !this.#isDated
+      if (this.#isDated) return void (this.#nextAt = now)
+    }
+    this.#failures += 1
     if (!forgotten && this.#failures < 3) {
       this.#nextAt = Math.min(this.#nextAt, now + HEARTBEAT_MS / 6)
       return

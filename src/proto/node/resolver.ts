@@ -162,7 +162,9 @@ export class Resolver {
   knock(now: Instant, peer: Peer): void {
     if (this.#state.options.beacon === undefined || now - peer.asked.knockedAt < k.KNOCK_MS) return
     peer.asked.knockedAt = now
-    this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
+    const { punchRequests, beacon, nodeId } = this.#state
+    if (punchRequests.ask(now, peer.node, peer.wanted, beacon.isForeign))
+      this.#outbound.sendBeacon(encodePunchRequest(nodeId, peer.node))
   }
 
   /**
@@ -275,6 +277,7 @@ export class Resolver {
     const peer = this.#state.peers.get(node)
     const { hostname, publicKey } = reply
     peer?.learn(hostname, publicKey)
+    peer?.make.onVersion(reply.version)
     return { kind: 'key', node, key: publicKey, hostname, networks: reply.networks }
   }
 

@@ -9,6 +9,7 @@ import { Ring } from '../../base/ring.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
+import { PunchRequests } from '../path/punch-requests.ts'
 import { PathSelector } from '../path/selector.ts'
 import { SizeMemory } from '../path/size-memory.ts'
 import { BeaconClient } from '../rendezvous/beacon-client.ts'
@@ -41,6 +42,8 @@ export class NodeState {
   readonly beacon: BeaconClient
   readonly nat: NatProbe
   readonly sizes = new SizeMemory()
+  /** path-finder.ts sends them. */
+  readonly punchRequests = new PunchRequests()
   readonly refusals = new Refusals(() => this.count('refusal_dropped'))
   readonly places: Places
   network: OwnNetwork

@@ -51,6 +51,11 @@ export const MAX_AIMS = 64
 /** Pauses between punch requests to the beacon while only the relay works, ms; the last one repeats. */
 export const PUNCH_ROUND_MS: readonly number[] = [400, 1_500, 4_000, 15_000, 60_000]
 
+/** What the beacons of others admit from one address, ms, and a little more: two may arrive closer together. */
+export const PUNCH_REQUEST_PAUSE_MS = 1_050
+/** Requests that wait for that; further ones are dropped until their next round. */
+export const MAX_PUNCH_REQUESTS = 1_024
+
 /** Payload of a stream packet that any path carries (extensions.md): with all headers below 1280 bytes of IPv6. */
 export const BASE_PAYLOAD_BYTES = 1_152
 /** Overlay header 34, sealed frame 36, relay header 9: the overhead of a payload in a datagram. */

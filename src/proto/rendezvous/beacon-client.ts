@@ -42,6 +42,11 @@ export class BeaconClient implements Machine {
     return this.#unanswered
   }
 
+  /** It answers, and is not one of ours: its limits are those of the reference (quirk R19). */
+  get isForeign(): boolean {
+    return !this.#isOurs && this.answeredAt > -Infinity
+  }
+
   /** UDP works between us and the beacon, judging by the last minute. */
   isAnswering(now: Instant): boolean {
     return now - this.answeredAt < 3 * DISCOVER_INTERVAL_MS && this.#unanswered < DISCOVER_RETRY_MS.length

@@ -1,6 +1,6 @@
 /** When an acknowledgement is due: immediately, after a short wait for data to carry it, or with the next packet. */
 import type { Instant } from '../../base/types.ts'
-import { ACK_EVERY_SEGMENTS, DELAYED_ACK_MS, PLAIN_SLOT_BYTES } from './constants.ts'
+import { ACK_EVERY_SEGMENTS, DELAYED_ACK_MS } from './constants.ts'
 
 export class AckPolicy {
   due = false
@@ -24,12 +24,12 @@ export class AckPolicy {
    * @param bytes 0: a FIN alone. It does not count as a second segment: our own end usually follows and acknowledges
    *   it.
    * @param urgent a gap closed, or we send nothing more: the sender is waiting for it.
-   * @param isNagled the sender may hold its next short segment back until this one is acknowledged (Nagle's algorithm,
-   *   RFC 9293 §3.7.4): unless an answer is expected, waiting for one would delay every segment.
+   * @param fullBytes the sender may hold its next segment back until this one is acknowledged if it is shorter (Nagle's
+   *   algorithm, RFC 9293 §3.7.4): unless an answer is expected, waiting for one would delay every segment. 0: it does not.
    */
-  onInOrder(now: Instant, bytes: number, urgent: boolean, isNagled: boolean): void {
+  onInOrder(now: Instant, bytes: number, urgent: boolean, fullBytes: number): void {
     if (bytes > 0) this.#segments += 1
-    const isHeldBack = isNagled && bytes < PLAIN_SLOT_BYTES && !this.#isDialogue
+    const isHeldBack = bytes < fullBytes && !this.#isDialogue
     if (urgent || this.#segments >= ACK_EVERY_SEGMENTS || isHeldBack) this.due = true
     else if (this.at === Infinity) this.at = now + DELAYED_ACK_MS
   }

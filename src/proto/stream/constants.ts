@@ -36,7 +36,7 @@ export const RECEIVE_ROUND_UNKNOWN_MS = 100
  * slightly more than the peer's window.
  */
 export const SEND_INITIAL_BYTES = 262_144
-export const PLAIN_SEND_LIMIT_BYTES = 1_048_576 // twice what is ever sent to a Go peer at once
+export const PLAIN_SEND_LIMIT_BYTES = 2_097_152 // a Go peer of today accepts 512 segments of at most 4096 bytes
 /** Unacknowledged bytes of all streams of a node together, beyond which each gets only the minimum. */
 export const SEND_BUDGET_BYTES = 67_108_864
 /** Units of the window field in packets that we send (WINDOW_BYTES option): 2^8 bytes, so 65535 of them are 16 MiB. */
@@ -69,6 +69,14 @@ export const OWN_MAX_SEGMENT_BYTES = 61_440 // with headers, tunnel and relay wr
 export const PLAIN_SLOT_BYTES = 4_096 // one slot of a peer without WINDOW_BYTES may hold this much
 export const PLAIN_MAX_SLOTS = 512
 export const PLAIN_FLIGHT_SEGMENTS = 128 // a Go peer stores no more out of order (stream.md Q8)
+/**
+ * A daemon of today (quirk Q25): what a slot of a window holds, either way, and how many segments may be in flight. It
+ * still keeps only 128 out of order: after a loss no more than those, until so many bytes have arrived without another.
+ */
+export const TODAY_SLOT_BYTES = 1_152
+export const TODAY_FLIGHT_SEGMENTS = 512
+export const TODAY_CALM_BYTES = 2_097_152
+export const TODAY_MAX_SLOTS = 0xffff // the window field; it multiplies by the above, without a limit of its own
 
 // Endings
 /** Transmissions of SYN or SYN-ACK. 0.25 s doubling to 4 s: the seventh is 11.75 s after the first. */

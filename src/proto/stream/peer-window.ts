@@ -3,14 +3,27 @@
  * send.ts.
  */
 import * as k from './constants.ts'
+import type { PlainRules } from './lifecycle.ts'
 
 export class PeerWindow {
   slotted = false // the peer counts in segments
+  readonly #rules: PlainRules
+  /** The acknowledgement from which on more segments may be in flight than the peer keeps out of order. */
+  #calmAt = 0
   /** The largest so far, bytes. */
   maxBytes = 0
   #edge = 0 // bytes: first offset that is not admitted
   #slots = 0
   #slotsAck = -1 // the acknowledgement that admitted them
+
+  constructor(rules: PlainRules) {
+    this.#rules = rules
+  }
+
+  /** Something was lost before `nxt`. */
+  onLoss(nxt: number): void {
+    this.#calmAt = nxt + k.TODAY_CALM_BYTES
+  }
 
   /** The field of a packet that acknowledged `ack`. @returns true if it admits more bytes than before. */
   onWindow(ack: number, window: number): boolean {
@@ -29,7 +42,11 @@ export class PeerWindow {
 
   /** How much of a segment of `length` bytes may go out at `nxt`, with the given number of segments in flight. */
   admits(nxt: number, length: number, segmentsInFlight: number): number {
-    if (this.slotted) return segmentsInFlight < this.#slots && segmentsInFlight < k.PLAIN_FLIGHT_SEGMENTS ? length : 0
+    if (this.slotted) {
+      const isCalm = this.#rules.isToday && this.#slotsAck >= this.#calmAt
+      const most = isCalm ? k.TODAY_FLIGHT_SEGMENTS : k.PLAIN_FLIGHT_SEGMENTS
+      return segmentsInFlight < this.#slots && segmentsInFlight < most ? length : 0
+    }
     const room = this.#edge - nxt
     if (room >= length) return length
     // RFC 9293 §3.8.6.2.1: wait rather than send tiny segments, unless nothing in flight could open the window

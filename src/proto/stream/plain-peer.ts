@@ -6,12 +6,18 @@
 import type { Instant } from '../../base/types.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
 import { FLAG_ACK } from '../../wire/packet.ts'
-import { PLAIN_KEEPALIVE_MS, PLAIN_SLOT_BYTES, PLAIN_STALL_ACK_MS } from './constants.ts'
+import { PLAIN_KEEPALIVE_MS, PLAIN_SLOT_BYTES, PLAIN_STALL_ACK_MS, TODAY_SLOT_BYTES } from './constants.ts'
+import type { PlainRules } from './lifecycle.ts'
 import { PlainClose } from './plain-close.ts'
 import type { Receiver } from './receive.ts'
 
 export class PlainPeer {
   readonly close = new PlainClose()
+  readonly #rules: PlainRules
+
+  constructor(rules: PlainRules) {
+    this.#rules = rules
+  }
 
   /** Q10: a repeated SYN-ACK of a Go peer carries its next number; its ISN is always 0. */
   isnOf(synAck: PacketHeader, synTransmissions: number): number {
@@ -33,6 +39,7 @@ export class PlainPeer {
    * segment, if at all.
    */
   stallUntil(now: Instant, receiver: Receiver, hadGap: boolean): Instant | undefined {
+    if (this.#rules.isToday) return undefined // a window of 0 stops it
     return !hadGap && receiver.freeBytes < 2 * PLAIN_SLOT_BYTES ? now + PLAIN_STALL_ACK_MS : undefined
   }
 
@@ -44,6 +51,17 @@ export class PlainPeer {
     const isAnswer = (header.flags & FLAG_ACK) !== 0
     if (this.close.state === 'sent' && isAnswer) this.close.state = 'answered'
     return isAnswer
+  }
+
+  /** A full segment: the sender holds back only shorter ones (Nagle). No daemon of today sends more than its slots. */
+  fullBytes(segmentBytes: number): number {
+    if (segmentBytes > TODAY_SLOT_BYTES) this.#rules.isToday = false
+    return this.#rules.isToday ? TODAY_SLOT_BYTES : PLAIN_SLOT_BYTES
+  }
+
+  /** It asks whether the window that we closed has opened: our announcement may have been lost. */
+  asksForWindow(receiver: Receiver): boolean {
+    return this.#rules.isToday && receiver.wasClosed
   }
 
   /** When our silence would make the peer give up the stream. */

@@ -6,7 +6,7 @@ import { ChunkQueue } from '../../base/chunk-queue.ts'
 import type { Instant } from '../../base/types.ts'
 import * as k from './constants.ts'
 import { EarlySegments } from './early.ts'
-import type { Budget } from './lifecycle.ts'
+import type { Budget, PlainRules } from './lifecycle.ts'
 
 /** The result for a segment. */
 export type SegmentFate = 'in_order' | 'early' | 'old' | 'refused'
@@ -28,9 +28,13 @@ export class Receiver {
   #roundAt: Instant = 0 // start of the round trip over which `#roundBytes` is counted
   #roundBytes = 0
   readonly #budget: Budget
+  readonly #rules: PlainRules
+  /** The window of a plain peer of today was closed, and nothing has come since. */
+  wasClosed = false
 
-  constructor(budget: Budget) {
+  constructor(budget: Budget, rules: PlainRules) {
     this.#budget = budget
+    this.#rules = rules
   }
 
   /** A peer without WINDOW_BYTES counts slots, and overshoots. */
@@ -127,6 +131,7 @@ export class Receiver {
 
   /** The window field to send: units of 2^WINDOW_SHIFT bytes, or slots for a plain peer. Promises are kept: the edge never moves back. */
   takeWindow(): number {
+    if (this.#plain && this.#rules.isToday) return this.#takeTodaysWindow()
     if (this.#plain) {
       const slots = Math.floor((this.freeBytes - this.#early.bytes - (k.PLAIN_SLOT_BYTES - 1)) / k.PLAIN_SLOT_BYTES)
       const field = Math.min(Math.max(slots, 1), k.PLAIN_MAX_SLOTS) // 0 would mean 'no limit' (stream.md Q4)
@@ -142,9 +147,18 @@ export class Receiver {
     return field
   }
 
+  /** In its own segments, and 0 when nothing more fits (quirk Q25). */
+  #takeTodaysWindow(): number {
+    const free = Math.max(this.freeBytes - this.#early.bytes, this.#edge - this.next)
+    const field = Math.min(Math.max(Math.floor(free / k.TODAY_SLOT_BYTES), 0), k.TODAY_MAX_SLOTS)
+    this.#edge = Math.max(this.#edge, this.next + field * k.TODAY_SLOT_BYTES)
+    if (field === 0) this.wasClosed = true
+    return field
+  }
+
   /** The reader freed so much space since the last advertisement that the peer should be told. */
   get windowUpdateDue(): boolean {
-    if (this.#plain || this.finished) return false
+    if ((this.#plain && !this.#rules.isToday) || this.finished) return false
     const opened = this.next + this.freeBytes - this.#edge
     return (
       opened >= this.#limit / k.WINDOW_UPDATE_SHARE ||
@@ -182,6 +196,7 @@ export class Receiver {
   }
 
   #append(payload: Uint8Array): void {
+    this.wasClosed = false
     this.#queue.push(payload)
     this.#queuedBytes += payload.length
     this.#budget.usedBytes += payload.length

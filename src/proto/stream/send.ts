@@ -11,7 +11,7 @@ import { looksLikeSack } from '../../wire/sack.ts'
 import type { AckSample, CongestionController } from './congestion.ts'
 import { Cubic } from './congestion.ts'
 import * as k from './constants.ts'
-import type { StreamShared } from './lifecycle.ts'
+import type { PlainRules, StreamShared } from './lifecycle.ts'
 import { Pacer } from './pacer.ts'
 import { PeerWindow } from './peer-window.ts'
 import { Rack } from './rack.ts'
@@ -42,7 +42,7 @@ export class Sender {
   more = false
   #closed = false
   #sequencedFin = true // HALF_CLOSE in force: FIN travels in sequence
-  readonly #window = new PeerWindow()
+  readonly #window: PeerWindow
   #isDelayMeaningful = true // a longer round trip is meaningful for the path
   #peerAckDelayMs = k.DELAYED_ACK_MS
   #segmentBytes = k.BASE_SEGMENT_BYTES
@@ -69,7 +69,8 @@ export class Sender {
   #verifyAt: Instant = Infinity
   #verifications = 0
 
-  constructor(shared: StreamShared) {
+  constructor(shared: StreamShared, rules: PlainRules) {
+    this.#window = new PeerWindow(rules)
     this.buffer = new SendBuffer(shared.sendBudget)
   }
 
@@ -368,6 +369,7 @@ export class Sender {
     this.#recoveryPoint = this.nxt
     this.#probeEnd = -1
     this.congestion.onLoss()
+    this.#window.onLoss(this.nxt)
     this.#recovery.start(flight, this.congestion.cwndBytes, this.#segmentBytes)
   }
 
@@ -390,6 +392,7 @@ export class Sender {
     this.#probeEnd = -1
     if (this.#state !== 'loss') {
       this.congestion.onTimeout()
+      this.#window.onLoss(this.nxt)
       this.#state = 'loss'
       this.#recoveryPoint = this.nxt
     }

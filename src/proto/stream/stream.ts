@@ -12,7 +12,7 @@ import { MAX_SACK_BLOCKS } from '../../wire/sack.ts'
 import type { Machine } from '../machine.ts'
 import { AckPolicy } from './acks.ts'
 import * as k from './constants.ts'
-import type { StreamEnd, StreamPhase, StreamShared } from './lifecycle.ts'
+import { sharedByOne, type PlainRules, type StreamEnd, type StreamPhase, type StreamShared } from './lifecycle.ts'
 import { IdleWatch } from './idle-watch.ts'
 import { Opening } from './opening.ts'
 import { PlainPeer } from './plain-peer.ts'
@@ -52,7 +52,7 @@ export class Stream implements Machine, StreamView {
   #controlAt: Instant = Infinity
   readonly #acks = new AckPolicy()
   /** Until the peer has agreed to our options, and permanently if it does not. */
-  #plain: PlainPeer | undefined = new PlainPeer()
+  #plain: PlainPeer | undefined
   #resets = 0
   #lastSentAt: Instant = 0
   readonly #idle = new IdleWatch()
@@ -65,14 +65,12 @@ export class Stream implements Machine, StreamView {
     peer: NodeId,
     remotePort: number,
     isn: number,
-    shared: StreamShared = {
-      maxSegment: k.OWN_MAX_SEGMENT_BYTES,
-      receiveBudget: { usedBytes: 0 },
-      sendBudget: { usedBytes: 0 },
-    },
+    shared: StreamShared = sharedByOne(),
+    rules: PlainRules = { isToday: false },
   ) {
-    this.receiver = new Receiver(shared.receiveBudget)
-    this.sender = new Sender(shared)
+    this.#plain = new PlainPeer(rules)
+    this.receiver = new Receiver(shared.receiveBudget, rules)
+    this.sender = new Sender(shared, rules)
     this.dialled = role === 'dial'
     this.phase = this.dialled ? 'syn-sent' : 'syn-received'
     this.localPort = local.port
@@ -324,6 +322,7 @@ export class Stream implements Machine, StreamView {
     if (!acked || sackCount > 0) return
     const fin = (header.flags & FLAG_FIN) !== 0
     if (payload.length > 0 || fin) this.#takePayload(now, header, payload, fin)
+    else if (this.#plain?.asksForWindow(this.receiver) === true) this.#acks.due = true
   }
 
   /** @returns the number of SACK blocks in the payload. */
@@ -349,7 +348,8 @@ export class Stream implements Machine, StreamView {
     const fate = receiver.handleSegment(offset, payload, fin)
     if (fate !== 'in_order') return this.#acks.onOutOfOrder(fate === 'early' && plain !== undefined)
     this.#news |= NEWS_READABLE
-    this.#acks.onInOrder(now, payload.length, hadGap || (receiver.finished && this.sender.ended), plain !== undefined)
+    const fullBytes = plain?.fullBytes(payload.length) ?? 0
+    this.#acks.onInOrder(now, payload.length, hadGap || (receiver.finished && this.sender.ended), fullBytes)
     const stallUntil = plain?.stallUntil(now, receiver, hadGap)
     if (stallUntil !== undefined) this.#acks.stall(stallUntil)
   }

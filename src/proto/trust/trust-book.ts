@@ -30,6 +30,8 @@ export class TrustBook {
   readonly #displaced = new Map<string, TrustedEntry>()
   /** Peers whose trust we revoked, by key: neither an open request nor a shared network restores it, only a person. */
   readonly #revoked = new Map<string, RevokedEntry>()
+  /** What a daemon keeps in the same file: not ours to lose. */
+  #daemons: Pick<TrustFile, 'cooldowns' | 'outgoing'> = {}
   #ownId: NodeId | undefined
   /** Something in the trust file has changed since `takeDirty`. */
   #dirty = false
@@ -55,6 +57,8 @@ export class TrustBook {
     }
     for (const entry of file.pending) this.#pending.load(entry)
     for (const entry of file.revoked ?? []) this.#revoked.set(entry.publicKey, entry)
+    const { cooldowns, outgoing } = file
+    this.#daemons = { ...(cooldowns !== undefined && { cooldowns }), ...(outgoing !== undefined && { outgoing }) }
     for (const entry of file.requested ?? []) this.#outgoing.set(entry.peer, requestOf(entry))
   }
 
@@ -68,6 +72,7 @@ export class TrustBook {
       pending: this.#pending.all,
       ...(this.#revoked.size > 0 && { revoked: [...this.#revoked.values()] }),
       ...(requested.length > 0 && { requested }),
+      ...this.#daemons,
       ...(this.#ownId !== undefined && { ownId: this.#ownId }),
     }
   }

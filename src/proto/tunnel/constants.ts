@@ -17,6 +17,13 @@ export const FRESH_KEY_AFTER_ATTEMPTS = 4
  */
 export const REPEAT_ANSWER_MS = 100
 export const REPEAT_ANSWERS = 10
+/** Minimum pause between answers to frames that no key opens and to PILK, ms: anyone who can send UDP can cause them. */
+export const RARE_ANSWER_MS = 1_000
+/**
+ * A PILA with a known key from a peer that has sent nothing sealed for this long, ms: it has lost its half. What daemons
+ * of today wait for.
+ */
+export const LOST_HALF_MS = 6_000
 /** After new keys, frames under the old ones may still arrive for this long, ms. */
 export const GRACE_MS = 10_000
 /**

@@ -20,6 +20,7 @@ import type { Machine } from '../machine.ts'
 import * as k from './constants.ts'
 import type { OpenFault, OpenedFrame } from './session.ts'
 import { Session } from './session.ts'
+import { KeyAnswers } from './key-answers.ts'
 
 export interface TunnelKeys {
   readonly identity: Identity
@@ -44,6 +45,7 @@ export const TUNNEL_READY = 1 // packets can be sealed
 export const TUNNEL_CONFIRMED = 2 // the peer holds the same key
 export const TUNNEL_REKEYED = 4 // the peer's key has changed: it may have lost all state
 export const TUNNEL_FAILED = 8 // no answer within HANDSHAKE_LIMIT_MS
+export const TUNNEL_ASKED = 16 // the peer may have lost its half: a sealed frame, behind our PILA, shows whether
 
 export class Tunnel implements Machine {
   readonly #keys: TunnelKeys
@@ -71,8 +73,7 @@ export class Tunnel implements Machine {
   #attempts = 0
   #startedAt: Instant = -1 // of the current exchange; -1: none
   #retryAt: Instant = Infinity
-  #answeredAt: Instant = -Infinity
-  #answers = 0
+  readonly #answers = new KeyAnswers()
   #nudgedAt: Instant = -Infinity
   #news = 0
 
@@ -132,14 +133,19 @@ export class Tunnel implements Machine {
 
   /** A sealed frame came that no key opens: its sender has a different key, or none (§3.3 rule 5). */
   showKey(now: Instant): void {
-    if (now - this.#answeredAt < UNKNOWN_FRAME_MS) return
-    this.#answeredAt = now
-    this.#authDue = true
+    if (this.#answers.takeRare(now)) this.#authDue = true
+  }
+
+  /** The peer asks for our key (PILK): it has lost its half. @returns false if it was answered a moment ago. */
+  onAsked(now: Instant): boolean {
+    if (!this.confirmed || !this.#answers.takeRare(now)) return false
+    this.#answerLost()
+    return true
   }
 
   /** An already answered PILA also came along another path: perhaps only that one works. */
   answerElsewhere(now: Instant): void {
-    if (!this.confirmed && this.#answers < k.REPEAT_ANSWERS) this.#answer(now)
+    if (!this.confirmed && this.#answers.takeRepeat(now, 0)) this.#authDue = true
   }
 
   /** @param peerKey like `expectedKey` below: our key is for the holder of this one. */
@@ -164,8 +170,11 @@ export class Tunnel implements Machine {
     return this.#frame
   }
 
-  /** @param expectedKey the peer's Ed25519 key by pin, trust record or registry: never taken from the frame itself. */
-  handleAuth(now: Instant, frame: AuthFrame, expectedKey: Uint8Array): AuthResult {
+  /**
+   * @param expectedKey the peer's Ed25519 key by pin, trust record or registry: never taken from the frame itself.
+   * @param heardAt when a sealed frame of the peer was last opened.
+   */
+  handleAuth(now: Instant, frame: AuthFrame, expectedKey: Uint8Array, heardAt: Instant): AuthResult {
     if (!equalBytes(frame.ed25519, expectedKey)) return 'wrong_identity'
     const fault = this.#bindingFault(frame)
     if (fault !== undefined) return fault
@@ -174,7 +183,7 @@ export class Tunnel implements Machine {
       const announced = this.#candidate
       if (announced?.continues === false && announced.peerKey === toBase64(frame.x25519))
         announced.continues = this.#continues(frame)
-      this.#answerKnownKey(now)
+      this.#answerKnownKey(now, heardAt)
       return 'known_key'
     }
     if (this.#retired.includes(toBase64(frame.x25519))) return 'retired_key'
@@ -185,8 +194,8 @@ export class Tunnel implements Machine {
     // window. So a key announced while a session works is answered with a key of ours that has opened nothing yet.
     if (this.confirmed && this.#keyConfirmed) this.#drawKey()
     if (!this.#derive(now, copyOf(frame), continues)) return 'low_order'
-    this.#answers = 0
-    this.#answer(now)
+    this.#answers.onNewKey(now)
+    this.#authDue = true
     return 'new_key'
   }
 
@@ -320,16 +329,15 @@ export class Tunnel implements Machine {
     this.#retryAt = Infinity
   }
 
-  #answer(now: Instant): void {
-    this.#authDue = true
-    this.#answeredAt = now
-    this.#answers += 1
+  #answerKnownKey(now: Instant, heardAt: Instant): void {
+    if (!this.confirmed || this.#candidate !== undefined) {
+      if (this.#answers.takeRepeat(now)) this.#authDue = true
+    } else if (!this.#isBinding && this.#answers.takeLostHalf(now, heardAt)) this.#answerLost()
   }
 
-  #answerKnownKey(now: Instant): void {
-    const lostAnswer = !this.confirmed || this.#candidate !== undefined
-    if (lostAnswer && this.#answers < k.REPEAT_ANSWERS && now - this.#answeredAt >= k.REPEAT_ANSWER_MS)
-      this.#answer(now)
+  #answerLost(): void {
+    this.#authDue = true
+    this.#news |= TUNNEL_ASKED
   }
 
   /** What only the two ends of the session in use can know, once it is confirmed. */
@@ -485,5 +493,3 @@ function readPrefix(bytes: Uint8Array): number {
 
 /** Two AES-256 keys and the proof of a continuation. */
 const BOUND_SECRET_BYTES = 32 + 32 + 16
-/** Minimum pause between answers to frames that no key opens, ms: anyone who can send UDP can cause them. */
-const UNKNOWN_FRAME_MS = 1_000

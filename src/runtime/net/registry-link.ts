@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { fromHex } from '../../base/bytes.ts'
-import { RegistryFrameReader, encodeRegistryFrame } from '../../wire/registry-messages.ts'
+import { MAX_REGISTRY_REPLY_BYTES, RegistryFrameReader, encodeRegistryFrame } from '../../wire/registry-messages.ts'
 import type { RegistryTarget } from './endpoints.ts'
 import { PinMismatch, registryFault, type RegistryFault } from './registry-fault.ts'
 import { certificateOf, openRegistry } from './registry-socket.ts'
@@ -55,7 +55,7 @@ export class RegistryLink {
   #connect(): void {
     const { tls, fingerprint } = this.#target
     const socket = openRegistry(this.#target)
-    const reader = new RegistryFrameReader()
+    const reader = new RegistryFrameReader(MAX_REGISTRY_REPLY_BYTES)
     const progress = { connected: false, secured: false }
     let problem: Error | undefined
     this.#socket = socket

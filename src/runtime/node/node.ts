@@ -434,7 +434,7 @@ export class OverlayNode implements Overlay {
       case 'datagram':
         return this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort)
       case 'incoming':
-        return this.#onIncoming(event.stream, event.peer)
+        return this.#onIncoming(event.stream, event.peer, event.isReply)
       case 'accept_due':
         return this.#trust.onAcceptDue(event.node)
       case 'registered':
@@ -459,7 +459,7 @@ export class OverlayNode implements Overlay {
     if (outward !== undefined) this.#onEvent(outward)
   }
 
-  #onIncoming(stream: StreamView, peer: PeerView): void {
+  #onIncoming(stream: StreamView, peer: PeerView, isReply: boolean): void {
     const listener = this.#listeners.get(stream.localPort)
     const refuse = (reason?: RefusalReason): void => this.#turn((now) => this.#core.refuse(now, stream, reason))
     if (listener === undefined) return refuse()
@@ -469,6 +469,6 @@ export class OverlayNode implements Overlay {
       this.#turn((now) => this.#core.accept(now, stream))
       return overlay
     }
-    listener(new PendingIncoming(stream, peerName, { accept, refuse }))
+    listener(new PendingIncoming(stream, peerName, isReply, { accept, refuse }))
   }
 }

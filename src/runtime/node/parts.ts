@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib'
 import type { Identity } from '../../crypto/identity.ts'
 import { chooseCrypto } from '../../crypto/self-test.ts'
 import { OverlayCore } from '../../proto/node/core.ts'
-import { monotonicNow, systemRandom, timestampOf } from '../clock.ts'
+import { monotonicNow, systemRandom, timestampOf, unixSecondsOf } from '../clock.ts'
 import { loadState } from '../files/identity.ts'
 import { loadPlaces, placesPath } from '../files/places.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -50,7 +50,7 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   const placesFile = options.identityFile === undefined ? undefined : placesPath(options.identityFile)
   const { places, udpPort } = await loadPlaces(placesFile)
   const socket = await openSocket(listen, udpPort, sink)
-  const primitives = { crypto, crc32, random: systemRandom, timestamp: timestampOf }
+  const primitives = { crypto, crc32, random: systemRandom, timestamp: timestampOf, unixSeconds: unixSecondsOf }
   const core = new OverlayCore(
     {
       ...primitives,

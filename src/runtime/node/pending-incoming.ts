@@ -13,13 +13,15 @@ export class PendingIncoming implements Incoming, StreamApp {
   readonly peer: NodeId
   readonly peerName: string
   readonly port: number
+  readonly isReply: boolean
   gone: boolean
   readonly #verbs: Verbs
 
-  constructor(stream: StreamView, peerName: string, verbs: Verbs) {
+  constructor(stream: StreamView, peerName: string, isReply: boolean, verbs: Verbs) {
     this.peer = stream.peer
     this.peerName = peerName
     this.port = stream.localPort
+    this.isReply = isReply
     this.#verbs = verbs
     this.gone = stream.end !== undefined // a SYN and its RST can arrive in one turn, and news comes before events
     stream.app = this

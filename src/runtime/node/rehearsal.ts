@@ -22,7 +22,7 @@ import { NodeStream } from './stream.ts'
 import { StreamWaiter } from './waiters.ts'
 
 /** The node options that do not depend on its network. */
-export type RehearsalOptions = Pick<NodeOptions, 'crypto' | 'crc32' | 'random' | 'timestamp'>
+export type RehearsalOptions = Pick<NodeOptions, 'crypto' | 'crc32' | 'random' | 'timestamp' | 'unixSeconds'>
 
 /** Once per program: a second one would find everything compiled. Also prepares the keys of likely callers. */
 export function rehearseOnce(options: RehearsalOptions, trusted: readonly TrustedEntry[]): void {

@@ -10,6 +10,7 @@ import { formatEndpoint, isLoopback, sameEndpoint } from '../../base/types.ts'
 import {
   decodeBeaconMessage,
   encodeDiscoverReply,
+  encodeMailNotice,
   encodePunchCommand,
   encodeSync,
   RELAY_DELIVER_HEADER_BYTES,
@@ -23,6 +24,7 @@ import {
   MAX_ENTRIES,
   MAX_SYNC_IDS,
   MAX_UNPROVEN_PER_SOURCE,
+  NOTICE_PAUSE_MS,
   PUNCH_BURST,
   PUNCHES_PER_MINUTE,
   TAKEOVER_SILENCE_MS,
@@ -94,6 +96,14 @@ export class Beacon {
       default:
         this.counters.notForBeacons++
     }
+  }
+
+  /** Something waits for the node at the registry. A notice at most every two seconds: a poll returns everything. */
+  notifyOfMail(now: number, node: NodeId, send: Send): void {
+    const entry = this.#entries.get(node)
+    if (entry === undefined || !isFresh(now, entry) || now - (entry.noticedAt ?? -Infinity) < NOTICE_PAUSE_MS) return
+    entry.noticedAt = now
+    send(encodeMailNotice(), entry.endpoint)
   }
 
   /** Forgets nodes not heard from for three minutes; once a minute is enough, since stale entries are not used. */
@@ -291,6 +301,7 @@ type Message<Kind extends BeaconMessage['kind']> = Extract<BeaconMessage, { kind
 interface Entry {
   readonly endpoint: Endpoint
   heardAt: number
+  noticedAt?: number // when the last notice was sent
 }
 
 function isFresh(now: number, entry: Entry): boolean {

@@ -6,6 +6,8 @@ export const MAX_ENTRIES = 200_000 // node ids: a confirmed id replaces an uncon
 export const MAX_UNPROVEN_PER_SOURCE = 1_024 // unconfirmed ids that one source claims: further ones are refused, loopback exempt
 export const PUNCH_BURST = 20 // punch requests per source address: more are dropped and counted
 export const PUNCHES_PER_MINUTE = 600
+/** Between notices of mail to one node, ms: a daemon polls no sooner again. */
+export const NOTICE_PAUSE_MS = 2_000
 export const MAX_SYNC_IDS = 16_370 // what one UDP datagram holds; the rest is not announced
 export const ANNOUNCE_EVERY_MS = 10_000
 /** Relaying, for each source (a node's public endpoint). Beyond these datagrams are dropped and counted. */

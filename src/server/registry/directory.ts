@@ -55,6 +55,7 @@ export interface LiveNode extends RepeatedProofs {
   udpAddress: string // UDP source that the node announced with a signature; empty: none. Never revealed
   lanEndpoints: readonly string[]
   extended: boolean // it announced the stream options of extensions.md: peers need not treat it as a Go daemon
+  version: string // of its program, as it said when it registered; empty: it did not
   public: boolean
   hostname: string // empty: none
   tags: readonly string[]
@@ -187,7 +188,7 @@ export class Directory {
   createLive(
     now: number,
     account: Account,
-    where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints' | 'extended'>,
+    where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints' | 'extended' | 'version'>,
   ): LiveNode {
     const node: LiveNode = {
       nodeId: account.nodeId,
@@ -218,6 +219,7 @@ export class Directory {
       udpAddress,
       lanEndpoints,
       extended,
+      version,
       public: isPublic,
       hostname,
       tags,
@@ -230,6 +232,7 @@ export class Directory {
       udpAddress,
       lanEndpoints,
       extended,
+      version,
       public: isPublic,
       hostname,
       tags,
@@ -354,6 +357,7 @@ export class Directory {
       udpAddress: fields.text('udpAddress'),
       lanEndpoints: fields.texts('lanEndpoints'),
       extended: fields.flag('extended'),
+      version: fields.text('version'),
       public: fields.flag('public'),
       hostname,
       tags: fields.texts('tags'),

@@ -3,13 +3,18 @@ import type { Call } from './request.ts'
 import { formatAddress } from '../../base/address.ts'
 import { STREAM_EXTENSIONS, challenges } from '../../wire/registry-messages.ts'
 import { mayKnowName, mayResolve } from './access.ts'
-import { KEY_EXPIRY_WARNING_MS, MAX_TAG_CHARS, MAX_TAGS } from './constants.ts'
+import { KEY_EXPIRY_WARNING_MS, MAX_HEARTBEAT_SKEW_S, MAX_TAG_CHARS, MAX_TAGS } from './constants.ts'
 import { expiryProblem, keyAgeDays } from './keys.ts'
 import { authenticate, authenticateOrAdmin, authenticateRepeated, notFound, signatureProblem } from './request.ts'
 
 /** Only refreshes last-seen, in memory. */
 export function heartbeat(call: Call): object | string {
-  const node = authenticateRepeated(call, challenges.heartbeat)
+  const ts = call.request.number('ts')
+  if (ts !== 0 && Math.abs(call.now / 1_000 - ts) > MAX_HEARTBEAT_SKEW_S)
+    return 'invalid ts: the heartbeat is not fresh'
+  const node = authenticateRepeated(call, (id) =>
+    ts === 0 ? challenges.heartbeat(id) : challenges.heartbeatAt(id, ts),
+  )
   if (typeof node === 'string') return node
   const expired = expiryProblem(call, node.account)
   if (expired !== undefined) return expired
@@ -38,6 +43,7 @@ export function lookup(call: Call): object | string {
     public_key: node.account.publicKey,
     public: node.public,
     polo_score: node.poloScore,
+    ...(node.version !== '' && { version: node.version }),
     ...(isFriend && node.hostname !== '' && { hostname: node.hostname }),
     ...(isFriend && node.tags.length > 0 && { tags: node.tags }),
     ...(node.taskExec && { task_exec: true }),

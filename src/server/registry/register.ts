@@ -109,13 +109,16 @@ function placeNode(call: Call, account: Account, signed: boolean): LiveNode {
     .slice(0, MAX_LAN_ENDPOINTS)
   const extended = call.request.texts('extensions').includes(STREAM_EXTENSIONS)
   const node = call.directory.live(account.nodeId)
+  const said = call.request.text('version')
+  const version = VERSION.test(said) ? said : ''
   const udpAddress = signed ? canonicalAddress(parseEndpoint(call.request.text('listen_addr'))?.address ?? '') : ''
   if (node === undefined)
-    return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan, extended })
+    return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan, extended, version })
   node.endpoint = endpoint
   node.udpAddress = udpAddress
   node.lanEndpoints = lan
   node.extended = extended
+  node.version = version
   node.lastSeenMs = call.now
   call.directory.saveLive(node)
   return node
@@ -137,3 +140,6 @@ function nameNode(call: Call, node: LiveNode, signed: boolean): NameOutcome {
   if (!signed && node.hostname !== '' && node.hostname !== hostname) return {}
   return call.directory.setHostname(call.now, node, hostname) ? { hostname } : {}
 }
+
+/** Anything else is not shown to others: it is only a claim, and ends in terminals. */
+const VERSION = /^[\w.+-]{1,32}$/

@@ -57,15 +57,15 @@ export function authenticateRepeated(call: Call, challenge: Challenge): LiveNode
   if (node !== undefined && isRepeated(call.directory, call.request) && !mustUseSession(call, node.account)) return node
   const proven = authenticate(call, 'node_id', challenge)
   const proof = PROOFS.get(call.request.text('type'))
-  if (typeof proven !== 'string' && call.signer === undefined && proof !== undefined)
-    proven[proof] = call.request.text('signature')
+  const isConstant = call.signer === undefined && call.request.number('ts') === 0
+  if (typeof proven !== 'string' && isConstant && proof !== undefined) proven[proof] = call.request.text('signature')
   return proven
 }
 
-/** Does the request carry the last good signature of its kind? */
+/** Does the request carry the last good signature of its kind? One that names the time never does. */
 export function isRepeated(directory: Directory, request: Fields): boolean {
   const proof = PROOFS.get(request.text('type'))
-  const signature = request.text('signature')
+  const signature = request.number('ts') === 0 ? request.text('signature') : ''
   return proof !== undefined && signature !== '' && directory.live(request.number('node_id'))?.[proof] === signature
 }
 

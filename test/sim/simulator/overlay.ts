@@ -5,6 +5,7 @@ import { Beacon } from '../../../src/server/beacon/beacon.ts'
 import type { Send } from '../../../src/server/beacon/probes.ts'
 import { handleAtSecond } from '../../../src/server/beacon/probes.ts'
 import type { RegistryOptions } from '../../../src/server/registry/options.ts'
+import { ForeignLimits } from './foreign-limits.ts'
 import type { Datagram, PathOptions } from './network.ts'
 import { Network } from './network.ts'
 import { Random } from './random.ts'
@@ -18,7 +19,7 @@ export interface SimOverlayOptions {
   readonly path?: PathOptions
   readonly registryLatencyMs?: number
   readonly registry?: Partial<RegistryOptions>
-  /** The beacon answers like a different implementation: it reveals nothing about NATs. */
+  /** The beacon is like a different implementation: it reveals nothing about NATs, and has the limits of today's. */
   readonly foreignBeacon?: boolean
 }
 
@@ -30,6 +31,7 @@ export class SimOverlay {
   beacon = new Beacon()
   readonly beaconEndpoint: Endpoint = { address: '198.51.100.1', port: 9001 }
   readonly nodes: SimNode[] = []
+  readonly limits = new ForeignLimits()
   readonly #seed: number
 
   constructor(options: SimOverlayOptions) {
@@ -42,7 +44,9 @@ export class SimOverlay {
     const send: Send = (out, to, how) => this.network.send(how === 'second' ? second : this.beaconEndpoint, to, out)
     this.network.attach(this.beaconEndpoint, (bytes, source) => {
       if (options.foreignBeacon !== true) this.beacon.secondPort = second.port
-      this.beacon.handle(this.world.nowMs, bytes, source, send)
+      else if (!this.limits.admits(this.world.nowMs, bytes, source)) return
+      const isQuestion = options.foreignBeacon === true && bytes[0] === 0x01
+      this.beacon.handle(this.world.nowMs, isQuestion ? bytes.subarray(0, 5) : bytes, source, send) // it knows no more
     })
     this.network.attach(second, (bytes, source) => void handleAtSecond(bytes, source, second.port, send))
   }

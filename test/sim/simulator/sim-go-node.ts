@@ -3,7 +3,7 @@ import type { Endpoint, NodeId } from '../../../src/base/types.ts'
 import { createIdentity } from '../../../src/crypto/identity.ts'
 import { GoNode } from '../../go-shaped/node.ts'
 import { GoRegistration } from '../../go-shaped/registered.ts'
-import type { GoStream } from '../../go-shaped/stream.ts'
+import type { GoShape, GoStream } from '../../go-shaped/stream.ts'
 import type { SimOverlay } from './overlay.ts'
 import { Random } from './random.ts'
 import { EPOCH_MS } from './sim-registry.ts'
@@ -15,7 +15,7 @@ export class SimGoNode {
   readonly #overlay: SimOverlay
   #wakeAt = Infinity
 
-  constructor(overlay: SimOverlay, index: number, hostname: string, isPublic = false) {
+  constructor(overlay: SimOverlay, index: number, hostname: string, isPublic = false, shape: GoShape = 'april') {
     this.#overlay = overlay
     this.endpoint = { address: `192.0.2.${index}`, port: 4_000 }
     const random = new Random(index + 1)
@@ -28,13 +28,14 @@ export class SimGoNode {
         ),
       )
     })
-    this.node = this.registration.node = new GoNode(identity, {
+    const world = {
       ...this.registration.world,
       beacon: overlay.beaconEndpoint,
-      send: (bytes, to) => overlay.network.send(this.endpoint, to, bytes),
-      random: (length) => random.bytes(length),
+      send: (bytes: Uint8Array, to: Endpoint) => overlay.network.send(this.endpoint, to, bytes),
+      random: (length: number) => random.bytes(length),
       unixSeconds: () => Math.floor((EPOCH_MS + overlay.world.nowMs) / 1_000),
-    })
+    }
+    this.node = this.registration.node = new GoNode(identity, world, shape)
     this.node.public = isPublic
     overlay.network.attach(this.endpoint, (bytes, source) =>
       this.turn((now) => this.node.handleDatagram(now, bytes, source)),

@@ -305,6 +305,7 @@ export class SimNode implements Outside {
       crypto: nodeCrypto,
       crc32,
       random: this.random.bytes,
+      unixSeconds: (now) => Math.floor((EPOCH_MS + this.clockOffsetMs + now) / 1_000),
       timestamp: (now) => new Date(EPOCH_MS + this.clockOffsetMs + Math.floor(now)).toISOString(),
       beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
       fixedEndpoint: options.fixedEndpoint,

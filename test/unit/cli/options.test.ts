@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
 import { durationOption } from '../../../src/cli/commands/numbers.ts'
-import { BENCH, STATUS, fakeControl } from '../admin/control.ts'
+import { STATUS, fakeControl } from '../admin/control.ts'
 import { run, testWorld } from './world.ts'
 
 test('durations have a unit; a number alone keeps the meaning that it had', () => {
@@ -26,32 +26,6 @@ test('ping and drain take durations, and their help shows the defaults as such',
   const busy = fakeControl([], { drain: async () => ({ state: 'draining', exposure: null, connections: 2 }) })
   const late = await run('drain --timeout 0s', testWorld({ control: busy }))
   assert.deepEqual([late.code, late.err.split(';')[0]], [124, 'error: 2 connections still open after 0s'])
-})
-
-test('a bench at a terminal shows that it is still running; elsewhere it prints only its result', async () => {
-  const slow = (): ReturnType<typeof testWorld> => {
-    let ended = (): void => {}
-    const world = testWorld({
-      terminal: true,
-      control: fakeControl([], {
-        bench: () =>
-          new Promise((resolve) => {
-            ended = () => resolve(BENCH)
-          }),
-      }),
-    })
-    let naps = 0
-    return {
-      ...world,
-      sleep: async () => {
-        if (++naps === 3) ended()
-      },
-    }
-  }
-  const { out } = await run('bench agent-b --for 1m --no-color', slow())
-  assert.ok(out.split('\n').filter((line) => /^measuring for \d+ s, at most about 61 s$/.test(line)).length >= 2, out)
-  const piped = await run('bench agent-b', testWorld())
-  assert.ok(!piped.out.includes('measuring'))
 })
 
 test('a range of ports is mapped port by port, and not at all if one of them fails', async () => {

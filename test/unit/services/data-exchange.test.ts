@@ -149,3 +149,25 @@ test('a peer with idle streams does not block other peers', async () => {
   node.peer = 3
   assert.notEqual(await node.connect(), undefined)
 })
+
+test('Q28: a node that is not trusted is heard while it answers us, a guest never', async () => {
+  const { node, kept } = service()
+  for (const [standing, isReply, isHeard] of [
+    [undefined, false, false],
+    [undefined, true, true],
+    [{ guest: true }, true, false],
+  ] as const) {
+    node.standing = standing
+    node.isReply = isReply
+    const stream = await node.connect()
+    assert.equal(stream !== undefined, isHeard)
+    if (stream === undefined) continue
+    stream.write(encodeDataFrame('TEXT', Buffer.from('the answer')))
+    stream.end()
+    await stream.toArray()
+  }
+  assert.deepEqual(
+    kept.map(({ type, bytes }) => [type, bytes]),
+    [['text', 10]],
+  )
+})

@@ -8,6 +8,7 @@ export class OnePortNode {
   #onIncoming: ((incoming: Incoming) => void) | undefined
   port = 0
   peer = 2
+  isReply = false
   /** How the peer is trusted; undefined: it is not. */
   standing: Partial<NonNullable<Standing>> | undefined = {}
 
@@ -37,6 +38,7 @@ export class OnePortNode {
         peer: this.peer,
         peerName: 'bob',
         port: this.port,
+        isReply: this.isReply,
         gone: false,
         accept,
         refuse: () => resolve(undefined),

@@ -10,6 +10,7 @@ import {
   decodeBeaconMessage,
   encodeDiscoverExtended,
   encodeDiscoverReply,
+  encodeMailNotice,
   encodePunchCommand,
   encodeSync,
   type BeaconMessage,
@@ -190,3 +191,10 @@ function decoded(text: string): BeaconMessage {
   assert.ok(typeof message !== 'string', `${text}: ${String(message)}`)
   return message
 }
+
+test('a notice of mail is two bytes, as beacons of today send it; other notices are unknown', () => {
+  assert.equal(toHex(encodeMailNotice()), '0a01')
+  assert.deepEqual(decoded('0a01'), { kind: 'mail' })
+  assert.equal(decodeBeaconMessage(hex('0a02')), 'unknown_type')
+  assert.equal(decodeBeaconMessage(hex('0a')), 'too_short')
+})

@@ -1,6 +1,7 @@
 /** trust.json as recorded in identity.json and handshake-444.json. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { TrustBook } from '../../../src/proto/trust/trust-book.ts'
 import { formatTrustFile, parseTrustFile, type TrustFile } from '../../../src/wire/trust-file.ts'
 import { loadVectors } from '../../vectors/load.ts'
 
@@ -102,3 +103,49 @@ function parsed(text: string): TrustFile {
   assert.ok(typeof file !== 'string', `${String(file)}: ${text}`)
   return file
 }
+
+/** As a daemon of 1.18 wrote it, apart from the keys. */
+const TODAY = `{
+  "trusted": null,
+  "pending": [
+    {
+      "node_id": 2,
+      "public_key": "S0VZ",
+      "justification": "direct please",
+      "received_at": "2026-11-30T12:44:27Z",
+      "source": 2
+    }
+  ],
+  "outgoing": [
+    {
+      "node_id": 1,
+      "sent_at": "2026-11-30T12:44:27Z"
+    }
+  ],
+  "revoked": [
+    {
+      "node_id": 3,
+      "until": "2026-11-30T12:37:28Z"
+    }
+  ]
+}`
+
+test('H8: what a daemon of today keeps in the file comes back byte by byte, and revokes nothing', () => {
+  const file = parsed(TODAY)
+  assert.equal(file.revoked, undefined)
+  assert.deepEqual(file.cooldowns, [{ nodeId: 3, time: '2026-11-30T12:37:28Z' }])
+  assert.equal(formatTrustFile(file), TODAY)
+  const book = new TrustBook()
+  book.load(file)
+  assert.equal(book.isRevoked({ peer: '3', node: 3, hostname: undefined, reason: '' }), false)
+  assert.equal(formatTrustFile(book.save()), TODAY)
+})
+
+test('H8: what we revoked has no end for a daemon, and is still ours when read again', () => {
+  const file: TrustFile = { trusted: [], pending: [], revoked: [{ nodeId: 7, publicKey: 'S0VZ' }] }
+  const text = formatTrustFile(file)
+  assert.match(text, /"until": "9999-12-31T23:59:59Z"/)
+  assert.deepEqual(parsed(text), file)
+  assert.equal(parseTrustFile('{"revoked":[{"node_id":7}]}'), 'bad_revoked')
+  assert.equal(parseTrustFile('{"outgoing":[{"node_id":7}]}'), 'bad_outgoing')
+})

@@ -87,7 +87,7 @@ test('blocks match a plain set of offsets for any data in any order', () => {
 
 test('single bytes out of order count in the budget at their real cost, and a stream holds no more than it was granted', () => {
   const budget = { usedBytes: 0 }
-  const receiver = new Receiver(budget)
+  const receiver = new Receiver(budget, { isToday: false })
   receiver.takeInitialWindow()
   receiver.configure(false)
   receiver.takeWindow()

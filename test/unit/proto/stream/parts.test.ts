@@ -76,7 +76,7 @@ function check(board: Scoreboard): void {
 test('segments in any order, split in any way, duplicated and overlapping, are read as one piece', () => {
   for (let seed = 1; seed <= 30; seed++) {
     const random = new Random(seed)
-    const receiver = new Receiver({ usedBytes: 0 })
+    const receiver = new Receiver({ usedBytes: 0 }, { isToday: false })
     receiver.configure(false)
     receiver.takeInitialWindow()
     const sent = random.bytes(60_000)
@@ -97,7 +97,7 @@ test('segments in any order, split in any way, duplicated and overlapping, are r
 })
 
 test('nothing is accepted beyond the advertised window, and the window never shrinks by more than its unit', () => {
-  const receiver = new Receiver({ usedBytes: 0 })
+  const receiver = new Receiver({ usedBytes: 0 }, { isToday: false })
   receiver.configure(false)
   const slots = receiver.takeInitialWindow()
   assert.equal(receiver.handleSegment(slots * 4_096, new Uint8Array(10), false), 'refused')

@@ -58,7 +58,7 @@ class Side {
   deliver(now: number, to: Side, bytes: Uint8Array): string {
     const frame = decodeAuthFrame(bytes)
     assert.ok(typeof frame !== 'string')
-    return to.tunnel.handleAuth(now, frame, this.identity.publicKey)
+    return to.tunnel.handleAuth(now, frame, this.identity.publicKey, 0)
   }
 
   seal(now: number, text: string): Uint8Array {
@@ -201,12 +201,12 @@ test('another identity, a forged signature and a key of low order are refused', 
   const [a, b] = [new Side(1), new Side(2)]
   const good = decodeAuthFrame(a.takeAuth(b))
   assert.ok(typeof good !== 'string')
-  assert.equal(b.tunnel.handleAuth(0, good, b.identity.publicKey), 'wrong_identity')
+  assert.equal(b.tunnel.handleAuth(0, good, b.identity.publicKey, 0), 'wrong_identity')
   const spoilt = (signature: Uint8Array): Uint8Array => signature.map((byte, i) => (i === 3 ? byte ^ 1 : byte))
   const binding = { recipient: 2, signature: spoilt(good.binding!.signature) }
-  assert.equal(b.tunnel.handleAuth(0, { ...good, binding }, a.identity.publicKey), 'bad_signature')
+  assert.equal(b.tunnel.handleAuth(0, { ...good, binding }, a.identity.publicKey, 0), 'bad_signature')
   const plain = { ...good, binding: undefined, signature: spoilt(good.signature) }
-  assert.equal(b.tunnel.handleAuth(0, plain, a.identity.publicKey), 'bad_signature')
+  assert.equal(b.tunnel.handleAuth(0, plain, a.identity.publicKey, 0), 'bad_signature')
   assert.equal(b.tunnel.ready, false)
 })
 

@@ -13,7 +13,7 @@ function resetStream(): StreamView {
 
 test('its listener finds it gone', () => {
   const nobody = (): never => assert.fail('nothing has been decided yet')
-  assert.equal(new PendingIncoming(resetStream(), 'agent-a', { accept: nobody, refuse: nobody }).gone, true)
+  assert.equal(new PendingIncoming(resetStream(), 'agent-a', false, { accept: nobody, refuse: nobody }).gone, true)
 })
 
 test('once accepted, it fails like any other, one turn later', { timeout: 5_000 }, async () => {

@@ -302,3 +302,25 @@ test('a node cannot rotate to a key with which everyone could sign', () => {
   assert.match(String(reply['error']), /invalid new_public_key/)
   assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
 })
+
+test('a heartbeat that names the time is accepted while it is fresh and signed for that time', () => {
+  const setting = new Setting()
+  const alice = setting.join()
+  const beat = (ts: number, signedFor = ts): unknown =>
+    setting.askAs(alice, challenges.heartbeatAt(alice.id, signedFor), { type: 'heartbeat', node_id: alice.id, ts })[
+      'type'
+    ]
+  const now = Math.floor(setting.now / 1_000)
+  assert.equal(beat(now), 'heartbeat_ok')
+  assert.equal(beat(now - 290), 'heartbeat_ok')
+  for (const [ts, signedFor] of [
+    [now - 310, now - 310],
+    [now + 310, now + 310],
+    [now, now - 1],
+  ] as const)
+    assert.equal(beat(ts, signedFor), 'error')
+  const undated = sign(alice.identity, challenges.heartbeat(alice.id))
+  assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
+  const replayed = { type: 'heartbeat', node_id: alice.id, ts: now, signature: undated }
+  assert.equal(setting.ask(replayed)['type'], 'error', 'the remembered signature is for no time')
+})

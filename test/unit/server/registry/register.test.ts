@@ -144,3 +144,16 @@ test('new keys are still admitted after the clock of the machine was set back', 
   assert.equal(setting.join().id, 2)
   assert.equal(setting.join({}, false).id, 3)
 })
+
+test('the version that a node reports is shown and kept; what does not look like one is not', () => {
+  const setting = new Setting()
+  const { id, identity } = setting.join({ version: '1.18.0' })
+  const shown = (): unknown => setting.ask({ type: 'lookup', node_id: id })['version']
+  assert.equal(shown(), '1.18.0')
+  setting.restart()
+  assert.equal(shown(), '1.18.0')
+  for (const version of ['\u001b[31m1.18', 'x'.repeat(33), '', 7]) {
+    setting.ask(setting.registration(identity, { version }))
+    assert.equal(shown(), undefined, String(version))
+  }
+})
