@@ -68,6 +68,24 @@ function kindOf(node: SimNode, other: SimNode): string {
   return node.peer(other)?.paths.current?.kind ?? 'none'
 }
 
+for (const [name, nat] of KINDS)
+  test(`a peer behind ${name} that has dropped the tunnel is dialled along the relay, once its old mapping is gone`, () => {
+    const pair = pairOf(undefined, nat)
+    const { sim, a, b } = pair
+    dialled(pair).close()
+    sim.run(30_000) // direct, where that is possible
+    sim.network.drops = () => true // nothing tells the other end
+    b.turn((now) => b.core.revokeTrust(now, a.nodeId))
+    sim.run(10_000)
+    sim.network.drops = undefined
+    assert.ok(trusts(a, b) && !trusts(b, a))
+    b.requestTrust('agent-a', a.identity.publicKey)
+    sim.until('mutual trust', 60_000, () => trusts(a, b) && trusts(b, a))
+    sim.run(200_000)
+    const stream = a.dial('agent-b', 80)
+    sim.until('open', 1_500, () => stream.state === 'open')
+  })
+
 test('a stream idle for an hour outlives NATs that forget after 30 s, at one packet every 15 s', () => {
   const short = { ...LINUX, expiryMs: 30_000 }
   const pair = pairOf(short, short)

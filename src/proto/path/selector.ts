@@ -223,8 +223,12 @@ export class PathSelector {
   handshakePaths(now: Instant): readonly Path[] {
     const hinted = this.#candidates.filter((path) => now - path.hintedAt < HINT_MS)
     const current = this.#current
-    if (current !== undefined && current.heard && !current.dead)
-      return [current, ...hinted.filter((path) => path !== current)]
+    if (current !== undefined && current.heard && !current.dead) {
+      const relay = this.#relay
+      const isLast = relay !== undefined && hinted.every(({ hintedAt }) => hintedAt < relay.hintedAt)
+      const last = isLast && now - relay.hintedAt < HINT_MS ? [...hinted, relay] : hinted
+      return [current, ...last.filter((path) => path !== current)]
+    }
     if (this.#mayRelay) return this.all()
     return hinted.length > 0 ? hinted : this.#candidates
   }
