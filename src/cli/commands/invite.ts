@@ -111,7 +111,7 @@ export function ticketLines(
     '',
     `  ${out.bold(`pilotgate join ${ticket}${local === undefined ? '' : ` ${local}`}`)}`,
     '',
-    ...(local === undefined ? [] : [`Then it is there at ${there}`, '']),
+    ...(local === undefined ? [] : [...wrap(`Then it is there at ${there}`, columnsOf(world)), '']),
   ]
 }
 
