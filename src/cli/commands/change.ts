@@ -4,8 +4,8 @@
 import type { Command } from 'commander'
 import { PilotError } from '../../base/errors.ts'
 import type { Edit } from '../../gateway/control.ts'
-import { expandExposeSpec } from '../../gateway/model/expose-spec.ts'
-import { expandMapSpec } from '../../gateway/model/map-spec.ts'
+import { expandExposeSpec, parseExposeSpec } from '../../gateway/model/expose-spec.ts'
+import { expandMapSpec, parseMapSpec } from '../../gateway/model/map-spec.ts'
 import { TICKET_PREFIX } from '../../gateway/tickets/text.ts'
 import type { Output } from '../output.ts'
 import { exposedLine, mappedLine } from '../event-line.ts'
@@ -70,7 +70,7 @@ function addMap(cli: Cli): void {
         cli.world,
         options,
         async (client) => {
-          const records = await each(expandMapSpec(spec), options, client.map, client.unmap)
+          const records = await each(expandMapSpec(spec), options, client.map, client.unmap, parseMapSpec)
           tell(out, records, (record) => `mapped ${mappedLine(record)}, as ${record.name}`)
           if (records.length === 1) undo(out, `pilotgate unmap ${records[0]!.name}`, options)
         },
@@ -107,7 +107,7 @@ function addExpose(cli: Cli): void {
         cli.world,
         options,
         async (client) => {
-          const records = await each(expandExposeSpec(spec), options, client.expose, client.unexpose)
+          const records = await each(expandExposeSpec(spec), options, client.expose, client.unexpose, parseExposeSpec)
           tell(out, records, (record) => `exposed ${exposedLine(record)}, as ${record.name}`)
           if (records.length === 1) undo(out, `pilotgate unexpose ${records[0]!.name}`, options)
         },
@@ -117,18 +117,19 @@ function addExpose(cli: Cli): void {
   )
 }
 
-/** One change for each spec, all of them or none; `--if-version` guards the first, `--name` gets a number for each. */
+/** One change for each spec, all of them or none; `--if-version` guards the first, `--name` gets the port of each. */
 async function each<T extends { readonly name: string }>(
   specs: readonly string[],
   options: ChangeOptions,
   make: (spec: string, edit: Edit) => Promise<T>,
   unmake: (name: string, edit: Edit) => Promise<unknown>,
+  parse: (spec: string) => { readonly port: number },
 ): Promise<readonly T[]> {
   const { ifVersion, name, save } = editOf(options)
   const made: T[] = []
   try {
     for (const spec of specs) {
-      const named = specs.length === 1 || name === undefined ? name : `${name}:${made.length + 1}`
+      const named = specs.length === 1 || name === undefined ? name : `${name}:${parse(spec).port}`
       made.push(await make(spec, { save, name: named, ifVersion: made.length === 0 ? ifVersion : undefined }))
     }
   } catch (error) {
