@@ -20,6 +20,7 @@ import {
   checkReadmes,
   checkSizes,
   checkThrowing,
+  checkWipedFields,
 } from './architecture/checks.ts'
 import { importsOf, readTree, ROOT } from './architecture/source.ts'
 
@@ -44,6 +45,7 @@ test('calls that throw in callbacks are made where they are guarded', () => pass
 test('no file imports itself through others', () => passes(checkCycles))
 test('only src/index.ts re-exports, and nothing imports it', () => passes(checkIndex))
 test('a command loads no package before it runs, except the parser of the command line', () => passes(checkLazy))
+test('no field is declared below an initialiser that assigns it', () => passes(checkWipedFields))
 test('no file is longer than 500 lines and no function longer than 60', () => {
   assert.deepEqual(checkSizes(tree, KNOWN_SIZES), [])
 })
@@ -180,6 +182,15 @@ test('a package loaded by every command is found, however far away', () => {
   assert.deepEqual(checkLazy(far), [
     'src/cli/program.ts → src/cli/commands/up.ts → src/cli/serve.ts → src/config/load.ts → yaml',
   ])
+})
+
+test('a field that wipes an earlier assignment is found, and one that is assigned later is not', () => {
+  const wiped =
+    'class Running {\n  readonly asked = new Promise((done) => {\n    this.ask = done\n  })\n  ask!: () => void\n}'
+  assert.equal(checkWipedFields(new Map([['src/cli/demo/demo.ts', wiped]])).length, 1)
+  const fine =
+    'class Running {\n  #ipc!: string\n  constructor() {\n    this.#ipc = 1\n  }\n}\nclass Other {\n  #ipc: string\n}'
+  assert.deepEqual(checkWipedFields(new Map([['src/cli/demo/demo.ts', fine]])), [])
 })
 
 test('a barrel and an import of the public index are found', () => {

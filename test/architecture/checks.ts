@@ -122,6 +122,21 @@ export function checkLazy(tree: Tree): string[] {
 
 const LOADED_AT_ONCE = ['src/cli/main.ts', 'src/cli/program.ts', 'src/cli/world.ts', 'src/cli/faults.ts']
 
+/** A field without an initialiser is still set, to undefined: below one whose initialiser assigns it, it wipes that. */
+export function checkWipedFields(tree: Tree): string[] {
+  const faults: string[] = []
+  for (const [path, text] of tree) {
+    if (!path.startsWith('src/') || !path.endsWith('.ts')) continue
+    const { bare } = scan(text)
+    for (const { 0: found, 1: name, index } of bare.matchAll(/^ {2}(?:readonly )?(#?\w+)!?: (?:[^=;\n]|=>)+$/gm)) {
+      const start = Math.max(0, ...['\nclass ', '\nexport class '].map((word) => bare.lastIndexOf(word, index)))
+      const before = bare.slice(start, index)
+      if (before.includes(`this.${name} =`)) faults.push(`${path}: ${found.trim()} wipes what is assigned above it`)
+    }
+  }
+  return faults
+}
+
 export function checkIndex(tree: Tree): string[] {
   return eachImport(tree, (from, specifier, _clause, keyword) => {
     if (from !== 'src/index.ts' && keyword === 'export') return 're-exports; only src/index.ts does'

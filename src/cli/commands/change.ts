@@ -78,7 +78,7 @@ function addMap(cli: Cli): void {
         cli.world,
         options,
         async (client) => {
-          const records = await each(expandMapSpec(spec), options, client.map, client.unmap)
+          const records = await each(expandMapSpec(spec), options, client.map, client.unmap, parseMapSpec)
           const lines = records.map(async (record) => [
             `mapped ${mappedLine(record)}, as ${record.name}`,
             ...(await openLines(record, options, cli.world)),
@@ -123,7 +123,7 @@ function addExpose(cli: Cli): void {
         cli.world,
         options,
         async (client) => {
-          const records = await each(expandExposeSpec(spec), options, client.expose, client.unexpose)
+          const records = await each(expandExposeSpec(spec), options, client.expose, client.unexpose, parseExposeSpec)
           tell(
             out,
             records,
@@ -142,18 +142,19 @@ function termsOf({ for: duration, once }: ExposeOptions): string {
   return `${duration === undefined ? '' : ` --for ${duration}`}${once === true ? ' --once' : ''}`
 }
 
-/** One change for each spec, all of them or none; `--if-version` guards the first, `--name` gets a number for each. */
+/** One change for each spec, all of them or none; `--if-version` guards the first, `--name` gets the port of each. */
 async function each<T extends { readonly name: string }>(
   specs: readonly string[],
   options: ChangeOptions,
   make: (spec: string, edit: Edit) => Promise<T>,
   unmake: (name: string, edit: Edit) => Promise<unknown>,
+  parse: (spec: string) => { readonly port: number },
 ): Promise<readonly T[]> {
   const { ifVersion, name, save } = editOf(options)
   const made: T[] = []
   try {
     for (const spec of specs) {
-      const named = specs.length === 1 || name === undefined ? name : `${name}:${made.length + 1}`
+      const named = specs.length === 1 || name === undefined ? name : `${name}:${parse(spec).port}`
       made.push(await make(spec, { save, name: named, ifVersion: made.length === 0 ? ifVersion : undefined }))
     }
   } catch (error) {

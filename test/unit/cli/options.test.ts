@@ -32,8 +32,8 @@ test('a range of ports is mapped port by port, and not at all if one of them fai
   const calls: unknown[][] = []
   const mapping = STATUS.mappings[0]!
   const control = fakeControl(calls, {
-    map: async (spec) => {
-      calls.push(['map', spec])
+    map: async (spec, { name }) => {
+      calls.push(['map', spec, name])
       if (spec.endsWith(':8002')) throw new PilotError('CONFLICT', 'taken')
       return { ...mapping, name: spec }
     },
@@ -54,6 +54,12 @@ test('a range of ports is mapped port by port, and not at all if one of them fai
       ['map', 'agent-b:8002'],
       ['unmap', 'agent-b:8001'],
     ],
+  )
+  calls.length = 0
+  await run('map agent-b:80-81 --name web', world())
+  assert.deepEqual(
+    calls.map(([, , name]) => name),
+    ['web:80', 'web:81'],
   )
   const one = await run('map agent-b:8000 --json', world())
   assert.ok(!Array.isArray((JSON.parse(one.out) as { data: unknown }).data), 'one port is one record, as before')
