@@ -98,7 +98,7 @@ export class Beacon {
     }
   }
 
-  /** Something waits for the node at the registry. It is told at most every two seconds: a poll returns everything. */
+  /** Something waits for the node at the registry. It is notified at most every two seconds: a poll returns everything. */
   notifyOfMail(now: number, node: NodeId, send: Send): void {
     const entry = this.#entries.get(node)
     if (entry === undefined || !isFresh(now, entry) || now - (entry.noticedAt ?? -Infinity) < NOTICE_PAUSE_MS) return
@@ -301,7 +301,7 @@ type Message<Kind extends BeaconMessage['kind']> = Extract<BeaconMessage, { kind
 interface Entry {
   readonly endpoint: Endpoint
   heardAt: number
-  noticedAt?: number // when it was last told of mail
+  noticedAt?: number // when it was last notified of mail
 }
 
 function isFresh(now: number, entry: Entry): boolean {
