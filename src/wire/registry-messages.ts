@@ -126,6 +126,8 @@ export const challenges = {
   setTaskExec: (nodeId: NodeId): string => `set_task_exec:${nodeId}`,
   /** With the old key. */
   rotateKey: (nodeId: NodeId): string => `rotate:${nodeId}`,
+  /** Of daemons of today: no one can exchange the new key. */
+  rotateKeyTo: (nodeId: NodeId, newPublicKey: string): string => `rotate:${nodeId}:${newPublicKey}`,
   reportTrust: (nodeId: NodeId, peerId: NodeId): string => `report_trust:${nodeId}:${peerId}`,
   revokeTrust: (nodeId: NodeId, peerId: NodeId): string => `revoke_trust:${nodeId}:${peerId}`,
   /** The target is a node id, or (ours) the hostname when the request carries `to_hostname`. */

@@ -273,7 +273,7 @@ export class GoStream {
 
   #onData(now: number, seq: number, payload: Uint8Array): void {
     const ahead = seqDiff(seq, this.#receiveNext)
-    if (ahead === 0 && this.#isToday && this.freeSlots <= 0) return this.#acknowledge() // dropped, and told so
+    if (ahead === 0 && this.#isToday && this.freeSlots <= 0) return this.#acknowledge() // dropped, and its sender notified
     if (ahead === 0) this.#deliver(payload)
     else if (ahead > 0 && !this.#early.has(seq) && this.#early.size < EARLY_SEGMENTS) this.#early.set(seq, payload)
     if (this.#early.size > 0) return this.#acknowledge()

@@ -18,6 +18,7 @@ import { Gateway, Rendezvous, Stage, eventually, pause } from '../e2e/harness.ts
 import type { Address } from '../e2e/harness.ts'
 import { findProgram } from '../e2e/program.ts'
 import { echo, noise } from '../e2e/servers.ts'
+import { askRegistry } from './ask-registry.ts'
 import { packetsOut, refusingProxy } from './containment.ts'
 import type { RefusingProxy } from './containment.ts'
 import { GoNode, noToday } from './go.ts'
@@ -320,6 +321,18 @@ describe('our gateway and a daemon of today', { skip: noToday, concurrency: fals
       return (pending ?? []).some(({ node_id: node }) => node === go.nodeId) || undefined
     })
     assert.ok(performance.now() - began < 5_000)
+  })
+
+  test('R21: it changes its key at our registry', async () => {
+    const theirs = await GoNode.start(stage, { name: 'go-d', rendezvous, today: proxy })
+    const { public_key: before } = (await theirs.ctl('info')) as { public_key: string }
+    await theirs.ctl('rotate-key')
+    const { public_key: shown } = await askRegistry(rendezvous.registry, { type: 'lookup', node_id: theirs.nodeId })
+    assert.notEqual(shown, before)
+    await eventually(
+      'it shows the new one itself', // its answer is cached for a moment
+      async () => ((await theirs.ctl('info')) as { public_key: string }).public_key === shown || undefined,
+    )
   })
 
   test('H8: it reads what we wrote into trust.json, and what it writes, we write back byte by byte', async () => {

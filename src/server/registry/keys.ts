@@ -15,9 +15,10 @@ export function rotateKey(call: Call): object | string {
   const nodeId = call.request.number('node_id')
   if (call.directory.live(nodeId) === undefined) return notFound(nodeId)
   if (!isSigned(call)) return 'only the old key names the new one'
-  const node = authenticate(call, 'node_id', challenges.rotateKey)
-  if (typeof node === 'string') return node
   const text = call.request.text('new_public_key')
+  const today = authenticate(call, 'node_id', (id) => challenges.rotateKeyTo(id, text))
+  const node = typeof today === 'string' ? authenticate(call, 'node_id', challenges.rotateKey) : today
+  if (typeof node === 'string') return node
   if (text === '') return 'new public key missing'
   const publicKey = parsePublicKey(text)
   if ('problem' in publicKey) return `invalid new_public_key: ${publicKey.problem}`

@@ -8,6 +8,9 @@ const DATAGRAMS = ['-p', 'udp'] as const
 /** docs/limits.md: a peer is given up after this long in silence. */
 const PEER_DEAD_MS = 15_000
 
+/** A request that was on its way when the network went is reset with the peer; new ones fail within five seconds. */
+const IN_FLIGHT_MS = PEER_DEAD_MS + 2_000
+
 export const NETWORK_ROWS: readonly LoadedRow[] = [
   {
     name: 'path-death',
@@ -84,7 +87,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   {
     name: 'gone-a-long',
     what: 'the mapping side loses its network for 25 s',
-    promise: { recoveryMs: 5_000, resets: true, failureMs: 5_000 },
+    promise: { recoveryMs: 5_000, resets: true, failureMs: IN_FLIGHT_MS },
     fault: (world) => isolate(world, 'a', PEER_DEAD_MS + 10_000),
   },
   {
@@ -96,7 +99,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   {
     name: 'udp-blocked-long',
     what: 'no UDP passes for 25 s',
-    promise: { recoveryMs: 5_000, resets: true, failureMs: 5_000 },
+    promise: { recoveryMs: 5_000, resets: true, failureMs: IN_FLIGHT_MS },
     fault: (world) => cut(world, [DATAGRAMS], PEER_DEAD_MS + 10_000),
   },
   {

@@ -132,15 +132,15 @@ function relay(sender: number, destination: number, frameHex: string): Uint8Arra
 
 test('a node is notified of its mail where it is, every two seconds at most, and not once it is gone', () => {
   const { beacon } = new Setting()
-  const told = (now: number, node: number): string[] => {
+  const notices = (now: number, node: number): string[] => {
     const sent: string[] = []
     beacon.notifyOfMail(now, node, (out, to) => sent.push(`${formatEndpoint(to)} ${toHex(out)}`))
     return sent
   }
-  assert.deepEqual(told(1_000, 1), ['203.0.113.1:4001 0a01'])
-  assert.deepEqual(told(2_900, 1), [])
-  assert.deepEqual(told(2_900, 2), ['203.0.113.2:4002 0a01'])
-  assert.deepEqual(told(3_000, 1), ['203.0.113.1:4001 0a01'])
-  assert.deepEqual(told(4_000, 3), [])
-  assert.deepEqual(told(1_000_000, 1), [])
+  assert.deepEqual(notices(1_000, 1), ['203.0.113.1:4001 0a01'])
+  assert.deepEqual(notices(2_900, 1), [])
+  assert.deepEqual(notices(2_900, 2), ['203.0.113.2:4002 0a01'])
+  assert.deepEqual(notices(3_000, 1), ['203.0.113.1:4001 0a01'])
+  assert.deepEqual(notices(4_000, 3), [])
+  assert.deepEqual(notices(1_000_000, 1), [])
 })

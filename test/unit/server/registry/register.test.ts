@@ -157,3 +157,18 @@ test('the version that a node reports is shown and kept; what does not look like
     assert.equal(shown(), undefined, String(version))
   }
 })
+
+test('a new key that the old one names in its signature, as daemons of today do, replaces it; another does not', () => {
+  const setting = new Setting()
+  const alice = setting.join()
+  const [next, other] = [newIdentity(71).publicKeyBase64, newIdentity(72).publicKeyBase64]
+  const rotate = (key: string): unknown =>
+    setting.askAs(alice, challenges.rotateKeyTo(alice.id, next), {
+      type: 'rotate_key',
+      node_id: alice.id,
+      new_public_key: key,
+    })['type']
+  assert.equal(rotate(other), 'error')
+  assert.equal(rotate(next), 'rotate_key_ok')
+  assert.equal(setting.ask({ type: 'lookup', node_id: alice.id })['public_key'], next)
+})
