@@ -95,7 +95,8 @@ test('a file that is invalid, needs a restart or has a port in use changes nothi
     [text([`{ name: two, peer: agent-b, port: 80, local: "${other.address}" }`]), /is in use/],
   ]
   for (const [content, why] of bad) {
-    await writeFile(file, content)
+    await writeFile(`${file}.new`, content) // a file that is being written would be refused too, and reported
+    await rename(`${file}.new`, file)
     await eventually(`refused: ${String(why)}`, async () =>
       why.test((await config(a)).error ?? '') ? true : undefined,
     )
