@@ -25,7 +25,7 @@ import type { Destination, NamedMapping } from './hosts.ts'
 import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { admitOrigin } from './origin.ts'
-import { frontPage, isFrontItself, type OwnPage } from './own-page.ts'
+import { isFrontItself, OwnPage, type Contents } from './own-page.ts'
 import { sniff } from './sniff.ts'
 
 export interface HttpFrontDeps {
@@ -121,7 +121,7 @@ export class HttpFront {
     })
     sniff(socket, (version) =>
       (version === 2 ? this.#http2 : this.#http1).accept(socket, (asked) => {
-        if (this.#isForUs(asked)) throw this.#ownPage()
+        if (this.#isForUs(asked)) throw new OwnPage(this.#contents())
         const destination = this.#destinationOf(asked)
         admitOrigin(asked, asked.authority, this.#deps.origins)
         this.#clients.set(end, { ...destination, openedAt })
@@ -135,15 +135,16 @@ export class HttpFront {
     return reads && !absolute && path.split('?')[0] === '/' && isFrontItself(authority, this.#deps.domain())
   }
 
-  #ownPage(): OwnPage {
+  async #contents(): Promise<Contents> {
     const { domain, node, mappings, configured } = this.#deps
-    return frontPage({
+    return {
       port: this.#local.slice(this.#local.lastIndexOf(':') + 1),
       domain: domain(),
+      trusted: await node.trusted(),
       peers: node.peers,
       mappings: mappings(),
       listeners: configured(),
-    })
+    }
   }
 
   /**

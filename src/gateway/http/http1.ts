@@ -196,7 +196,8 @@ export class Http1 {
         throw new PilotError('USAGE', 'only the transfer coding "chunked" is supported')
       return route?.(askedOf(req, access.host))
     } catch (error) {
-      fail(error instanceof OwnPage ? error : asPilotError(error))
+      if (error instanceof OwnPage) error.fill().then(fail, (fault: unknown) => fail(asPilotError(fault)))
+      else fail(asPilotError(error))
       return undefined
     }
   }

@@ -109,7 +109,7 @@ export class Http2 {
     } catch (error) {
       if (error instanceof OwnPage) {
         tally.status = OWN_PAGE
-        answerFailure2(stream, headers, error)
+        answerFailure2(stream, headers, await error.fill().catch(asPilotError))
       } else this.#fail(stream, headers, hop === undefined ? asPilotError(error) : failureOf(error, hop), tally)
     }
   }

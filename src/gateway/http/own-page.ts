@@ -1,25 +1,34 @@
 /** What the front answers itself: a list of the peers and services that it leads to, to click or for programs. */
 import { escapeHtml, webPage } from '../../runtime/web-page.ts'
+import { formatAddress } from '../../base/address.ts'
 import type { PeerStatus } from '../../runtime/overlay.ts'
+import type { TrustedEntry } from '../../wire/trust-file.ts'
 import type { MappedRecord } from '../model/records.ts'
 import type { NamedMapping } from './hosts.ts'
 
 /** Thrown by a route instead of returning a hop: the request is for the front itself. */
 export class OwnPage extends Error {
-  readonly html: string
-  readonly json: object
+  html = ''
+  json: object = {}
+  readonly #contents: Promise<Contents>
 
-  constructor(html: string, json: object) {
+  constructor(contents: Promise<Contents>) {
     super('answered by the front itself')
-    this.html = html
-    this.json = json
+    this.#contents = contents
+  }
+
+  /** Call it before the page is answered. */
+  async fill(): Promise<this> {
+    Object.assign(this, frontPage(await this.#contents))
+    return this
   }
 }
 
 export interface Contents {
   readonly port: string // of the front
   readonly domain: string
-  readonly peers: readonly PeerStatus[]
+  readonly trusted: readonly Pick<TrustedEntry, 'nodeId' | 'hostname'>[]
+  readonly peers: readonly Pick<PeerStatus, 'nodeId' | 'state' | 'path'>[] // those that were needed so far
   readonly mappings: readonly NamedMapping[]
   readonly listeners: readonly Pick<MappedRecord, 'name' | 'local' | 'peer' | 'protocol'>[]
 }
@@ -33,22 +42,22 @@ export function isFrontItself(authority: string | undefined, domain: string): bo
   return host === 'localhost' || host === `${domain}.localhost` || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
-export function frontPage({ port, domain, peers, mappings, listeners }: Contents): OwnPage {
+function frontPage({ port, domain, trusted, peers, mappings, listeners }: Contents): Pick<OwnPage, 'html' | 'json'> {
   const url = (name: string): string => `http://${name.toLowerCase()}.${domain}.localhost:${port}/`
-  const people = peers
-    .filter(({ trusted }) => trusted)
-    .map(({ hostname, nodeId, address, state, path }) => {
-      const name = hostname ?? String(nodeId)
-      return { name, url: url(name), address, state, path: path?.kind ?? null }
-    })
+  const people = trusted.map(({ nodeId, hostname }) => {
+    const { state = 'idle', path } = peers.find((peer) => peer.nodeId === nodeId) ?? {}
+    const name = hostname ?? String(nodeId)
+    const address = formatAddress({ network: 0, node: nodeId })
+    return { name, url: url(name), address, state, path: path?.kind ?? null }
+  })
   const services = listeners
     .filter(({ protocol }) => protocol === 'tcp')
     .map(({ name, local, peer }) => {
       const byName = HOST_LABEL.test(name) && mappings.some((mapping) => mapping.name === name)
       return { name, url: byName ? url(name) : `http://${local}/`, peer, local }
     })
-  return new OwnPage(
-    webPage({
+  return {
+    html: webPage({
       title: 'Peers and services',
       main: `${section(
         'Peers',
@@ -73,8 +82,8 @@ export function frontPage({ port, domain, peers, mappings, listeners }: Contents
       )}`,
       footer: `<span>pilotgate, the HTTP front</span><span>PEER.${escapeHtml(domain)}.localhost:${port}</span>`,
     }),
-    { peers: people, services },
-  )
+    json: { peers: people, services },
+  }
 }
 
 interface Row {
