@@ -1,5 +1,5 @@
 /**
- * Work that costs a signature check, in order, a few milliseconds of each turn: a flood delays more of the kind, but
+ * Work that costs a signature check, in order, a millisecond of each turn: a flood delays more of the kind, but
  * neither look-ups nor heartbeats. After a long wait the answer is of no use, and the work is
  * refused instead.
  */
@@ -51,7 +51,7 @@ export class DearQueue {
   }
 }
 
-/** Of signature checks before others have their turn: some ten to forty. */
-const TURN_MS = 4
+/** Of signature checks before others have their turn: some three to thirty. Node accepts one connection in each turn. */
+const TURN_MS = 1
 /** Nodes give up on a request after eight seconds, and ask again. */
 const LATE_MS = 4_000
