@@ -36,8 +36,8 @@ test('V8 knows every flag that is set at run time', () => {
 
 test('the young generation stays small in a process that tunes its memory, and would not otherwise', () => {
   const [tuned, untuned] = [youngSpaceBytes(true), youngSpaceBytes(false)]
-  // V8 12 doubles it to a fixed size; V8 14 makes it any size, by its own measurements, so only the ratio is a promise.
-  assert.ok(tuned <= untuned / 2, `${untuned / MB} MB without the tuning, ${tuned / MB} MB with it`)
+  // V8 12 doubles it to a fixed size; V8 14 makes it any size, by its own measurements, so only the direction is a promise.
+  assert.ok(tuned <= 0.8 * untuned, `${untuned / MB} MB without the tuning, ${tuned / MB} MB with it`)
 })
 
 test('a socket whose peer has reset it has no remote address once the remembered one is forgotten', async () => {
