@@ -92,8 +92,8 @@ export class SimStore implements RegistryStore {
     this.#records = records
   }
 
-  load(): readonly StoredRecord[] {
-    return [...this.#records].map(([key, text]) => ({ key, value: JSON.parse(text) as unknown }))
+  *load(kind: string): Iterable<StoredRecord> {
+    for (const [key, text] of this.#records) if (key.startsWith(kind)) yield { key, value: JSON.parse(text) as unknown }
   }
 
   put(key: string, value: object): void {
