@@ -271,6 +271,7 @@ export class GoNode {
     const path = byRelay ? 'relay' : 'direct'
     const tunnel = this.#tunnel(frame.sender)
     const accept = (key: Uint8Array | undefined): void => {
+      if (this.#tunnels.get(frame.sender) !== tunnel) return // it has restarted since it asked
       if (key === undefined || !equalBytes(key, frame.ed25519)) return this.#count('auth_refused')
       if (!verifySignature(key, authChallenge(frame.sender, frame.x25519), frame.signature))
         return this.#count('auth_bad_signature')
