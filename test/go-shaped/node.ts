@@ -271,12 +271,11 @@ export class GoNode {
     const path = byRelay ? 'relay' : 'direct'
     const tunnel = this.#tunnel(frame.sender)
     const accept = (key: Uint8Array | undefined): void => {
-      if (this.#tunnels.get(frame.sender) !== tunnel) return // it has restarted since it asked
       if (key === undefined || !equalBytes(key, frame.ed25519)) return this.#count('auth_refused')
       if (!verifySignature(key, authChallenge(frame.sender, frame.x25519), frame.signature))
         return this.#count('auth_bad_signature')
       const shared = agreeSessionKey(this.#privateKey, frame.x25519)
-      if (shared === 'low_order') return
+      if (shared === 'low_order' || this.#tunnels.get(frame.sender) !== tunnel) return // or it has restarted since it asked
       const isNew = tunnel.peerKey === undefined || !equalBytes(tunnel.peerKey, frame.x25519)
       if (this.#isToday && !isNew && tunnel.key !== undefined) return this.#onKnownKey(now, frame.sender, tunnel)
       const answer = isNew || this.#isToday
