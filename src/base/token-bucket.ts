@@ -31,6 +31,11 @@ export class TokenBucket {
     return this.#tokens >= count
   }
 
+  /** A new bucket would be the same. */
+  isFull(now: Instant): boolean {
+    return this.holds(now, this.#burst)
+  }
+
   /** For events that have already happened: may go into debt. @returns how long the debt lasts, ms. */
   spend(now: Instant, count: number): number {
     this.#fill(now)
