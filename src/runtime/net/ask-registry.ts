@@ -1,10 +1,9 @@
 /** One question to a registry, on a connection of its own: for commands, which have no node. */
-import type { TLSSocket } from 'node:tls'
 import { PilotError } from '../../base/errors.ts'
 import { RegistryFrameReader, encodeRegistryFrame, parseRefusal } from '../../wire/registry-messages.ts'
 import type { RegistryTarget } from './endpoints.ts'
-import { PinMismatch, registryFault, type RegistryFault } from './registry-fault.ts'
-import { certificateOf, openRegistry } from './registry-socket.ts'
+import type { RegistryFault } from './registry-fault.ts'
+import { openRegistry } from './registry-socket.ts'
 
 /** @throws PilotError REGISTRY_REFUSED with the registry's text, REGISTRY_UNREACHABLE and its kin. */
 export async function askRegistry(target: RegistryTarget, request: object): Promise<object> {
@@ -23,36 +22,25 @@ export function tryRegistry(
   patienceMs = PATIENCE_MS,
 ): Promise<{ readonly reply: object } | RegistryFault> {
   return new Promise((resolve) => {
-    const socket = openRegistry(target)
-    const reader = new RegistryFrameReader()
-    const progress = { connected: false, secured: false, answered: false }
-    let problem: Error | undefined
-    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), patienceMs)
-    const ask = (): void => {
-      progress.secured = target.tls
-      const shown = target.tls ? certificateOf(socket as TLSSocket, target.fingerprint) : undefined
-      if (shown instanceof PinMismatch) socket.destroy(shown)
-      else socket.write(encodeRegistryFrame(request))
-    }
-    socket.once('connect', () => {
-      progress.connected = true
+    let hasAnswered = false
+    const socket = openRegistry(target, {
+      onReady: () => void socket.write(encodeRegistryFrame(request)),
+      onClose: (fault) => {
+        clearTimeout(timer)
+        resolve(fault)
+      },
+      hasAnswered: () => hasAnswered,
     })
-    socket.once(target.tls ? 'secureConnect' : 'connect', ask)
+    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), patienceMs)
+    const reader = new RegistryFrameReader()
     socket.on('data', (chunk: Uint8Array) => {
       reader.push(chunk)
       const reply = reader.next()
       if (reply === undefined) return
-      progress.answered = true
+      hasAnswered = true
       if (typeof reply === 'string') return void socket.destroy(new Error(`it sent a frame that is ${reply}`))
       resolve({ reply })
       socket.destroySoon()
-    })
-    socket.on('error', (error) => {
-      problem = error
-    })
-    socket.once('close', () => {
-      clearTimeout(timer)
-      resolve(registryFault(target, problem, progress))
     })
   })
 }

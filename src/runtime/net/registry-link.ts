@@ -3,12 +3,11 @@
  * node/driver.ts above, which sends messages and passes answers to the core.
  */
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import { fromHex } from '../../base/bytes.ts'
 import { MAX_REGISTRY_REPLY_BYTES, RegistryFrameReader, encodeRegistryFrame } from '../../wire/registry-messages.ts'
 import type { RegistryTarget } from './endpoints.ts'
-import { PinMismatch, registryFault, type RegistryFault } from './registry-fault.ts'
-import { certificateOf, openRegistry } from './registry-socket.ts'
+import type { RegistryFault } from './registry-fault.ts'
+import { openRegistry } from './registry-socket.ts'
 
 export interface RegistryLinkEvents {
   /** @param certificate its SHA-256; undefined: plain TCP. */
@@ -53,24 +52,18 @@ export class RegistryLink {
   }
 
   #connect(): void {
-    const { tls, fingerprint } = this.#target
-    const socket = openRegistry(this.#target)
+    const socket = openRegistry(this.#target, {
+      onReady: (certificate) => {
+        socket.setTimeout(0)
+        this.#failures = 0
+        this.#events.onConnected(certificate === undefined ? undefined : fromHex(certificate))
+      },
+      onClose: (fault) => this.#onClose(fault),
+      hasAnswered: () => this.#answered,
+    })
     const reader = new RegistryFrameReader(MAX_REGISTRY_REPLY_BYTES)
-    const progress = { connected: false, secured: false }
-    let problem: Error | undefined
     this.#socket = socket
-    socket.once('connect', () => {
-      progress.connected = true
-    })
     socket.once('timeout', () => socket.destroy(new Error('no connection in time')))
-    socket.once(tls ? 'secureConnect' : 'connect', () => {
-      progress.secured = tls
-      const shown = tls ? certificateOf(socket as TLSSocket, fingerprint) : undefined
-      if (shown instanceof PinMismatch) return void socket.destroy(shown)
-      socket.setTimeout(0)
-      this.#failures = 0
-      this.#events.onConnected(shown === undefined ? undefined : fromHex(shown))
-    })
     socket.on('data', (chunk: Uint8Array) => {
       reader.push(chunk)
       for (let reply = reader.next(); reply !== undefined; reply = reader.next()) {
@@ -82,12 +75,6 @@ export class RegistryLink {
         this.#events.onReply(reply)
       }
     })
-    socket.on('error', (error) => {
-      problem = error
-    })
-    socket.once('close', () =>
-      this.#onClose(registryFault(this.#target, problem, { ...progress, answered: this.#answered })),
-    )
   }
 
   #onClose(fault: RegistryFault): void {
