@@ -2,7 +2,7 @@
  * A peer's HTTP on its way to a local target, with headers that identify the caller, or under the name that
  * the target expects. A peer's stream has one connection
  * to the target at a time; if the target closes it between two requests, the next request opens another. Above:
- * expose/tcp.ts, which opens connections to the target. Below: http1.ts, http2.ts.
+ * expose/tcp.ts, which opens connections to the target. Below: versions.ts.
  */
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
@@ -13,10 +13,8 @@ import type { AccessLog } from './access-log.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Hop } from './hop.ts'
 import { admitHost } from './host-rewrite.ts'
-import { Http1 } from './http1.ts'
-import { Http2 } from './http2.ts'
 import { Paced } from './paced.ts'
-import { sniff } from './sniff.ts'
+import { HttpVersions } from './versions.ts'
 
 export interface HttpExposureOptions {
   readonly identifies: boolean // sets headers that identify the caller
@@ -27,16 +25,14 @@ export class HttpExposure {
   readonly #service: string
   readonly #node: Overlay
   readonly #options: HttpExposureOptions
-  readonly #http1: Http1
-  readonly #http2: Http2
+  readonly #http: HttpVersions
 
   /** @param service name of the exposure */
   constructor(service: string, node: Overlay, access: AccessLog, options: HttpExposureOptions) {
     this.#service = service
     this.#node = node
     this.#options = options
-    this.#http1 = new Http1(access, (protocol) => OPAQUE.has(protocol))
-    this.#http2 = new Http2(access)
+    this.#http = new HttpVersions(access, (protocol) => OPAQUE.has(protocol))
   }
 
   /**
@@ -70,18 +66,15 @@ export class HttpExposure {
     })
     const wire = pace === undefined ? stream : new Paced(stream, pace)
     wire.on('error', () => {})
-    sniff(wire, (version) =>
-      (version === 2 ? this.#http2 : this.#http1).accept(wire, (asked) => {
-        if (this.#options.presents !== undefined) admitHost(asked.authority, DEFAULT_DOMAIN)
-        return this.#hop(stream, agent, connect, label)
-      }),
-    )
+    this.#http.accept(wire, (asked) => {
+      if (this.#options.presents !== undefined) admitHost(asked.authority, DEFAULT_DOMAIN)
+      return this.#hop(stream, agent, connect, label)
+    })
   }
 
   /** Idle streams end now, the others after their request. */
   drain(): void {
-    this.#http1.drain()
-    this.#http2.drain()
+    this.#http.drain()
   }
 
   #hop(stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>, label: string | undefined): Hop {

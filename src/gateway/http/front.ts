@@ -1,7 +1,7 @@
 /**
  * One local port for the HTTP of every peer: `http://agent-b.pilot.localhost:8088/` is port 80 of agent-b, the name of a
  * mapping is that mapping's port. Connections to peers are dialled when a request needs one, and kept as long as the client keeps its own.
- * Above: gateway.ts. Below: http1.ts, http2.ts, runtime/overlay.ts.
+ * Above: gateway.ts. Below: versions.ts, runtime/overlay.ts.
  */
 import { Agent } from 'node:http'
 import { createServer } from 'node:net'
@@ -22,11 +22,9 @@ import { dialling } from './dialling-agent.ts'
 import type { Asked, Hop, HopAbout } from './hop.ts'
 import { destinationOf } from './hosts.ts'
 import type { Destination, NamedMapping } from './hosts.ts'
-import { Http1 } from './http1.ts'
-import { Http2 } from './http2.ts'
 import { admitOrigin } from './origin.ts'
 import { isFrontItself, OwnPage, type Contents } from './own-page.ts'
-import { sniff } from './sniff.ts'
+import { HttpVersions } from './versions.ts'
 
 export interface HttpFrontDeps {
   /** Domain of the peers' names: pilot, unless `dns` sets another. */
@@ -46,8 +44,7 @@ export interface HttpFrontDeps {
 export class HttpFront {
   readonly #deps: HttpFrontDeps
   readonly #server: Server
-  readonly #http1: Http1
-  readonly #http2: Http2
+  readonly #http: HttpVersions
   readonly #nodes = new Map<string, NodeId>() // peers that were reached, for the log
   readonly #clients = new Map<string, Destination & { readonly openedAt: number }>() // that have asked for something, by ip:port
   readonly #sparse: SparseLog
@@ -56,8 +53,7 @@ export class HttpFront {
   constructor(deps: HttpFrontDeps) {
     this.#deps = deps
     this.#sparse = new SparseLog(deps.log)
-    this.#http1 = new Http1(deps.access, () => true) // after an upgrade, the data is between the client and the peer
-    this.#http2 = new Http2(deps.access)
+    this.#http = new HttpVersions(deps.access, () => true) // after an upgrade, the data is between the client and the peer
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
     this.#server.maxConnections = deps.connections.budget.clients
   }
@@ -88,8 +84,7 @@ export class HttpFront {
   /** No new clients; pending requests continue, and idle connections end. */
   stop(): void {
     if (this.#server.listening) this.#server.close()
-    this.#http1.drain()
-    this.#http2.drain()
+    this.#http.drain()
   }
 
   /**
@@ -119,15 +114,13 @@ export class HttpFront {
       this.#clients.delete(end)
       agent.destroy()
     })
-    sniff(socket, (version) =>
-      (version === 2 ? this.#http2 : this.#http1).accept(socket, (asked) => {
-        if (this.#isForUs(asked)) throw new OwnPage(this.#contents())
-        const destination = this.#destinationOf(asked)
-        admitOrigin(asked, asked.authority, this.#deps.origins)
-        this.#clients.set(end, { ...destination, openedAt })
-        return this.#hop(destination, agent)
-      }),
-    )
+    this.#http.accept(socket, (asked) => {
+      if (this.#isForUs(asked)) throw new OwnPage(this.#contents())
+      const destination = this.#destinationOf(asked)
+      admitOrigin(asked, asked.authority, this.#deps.origins)
+      this.#clients.set(end, { ...destination, openedAt })
+      return this.#hop(destination, agent)
+    })
   }
 
   #isForUs({ authority, absolute, method, path }: Asked): boolean {
@@ -156,7 +149,7 @@ export class HttpFront {
     const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 })
     return dialling(agent, async (host, port) => {
       const stream = await this.#dial(host, port)
-      stream.once('close', () => this.#http1.closeIdle(socket))
+      stream.once('close', () => this.#http.closeIdle(socket))
       return stream
     })
   }

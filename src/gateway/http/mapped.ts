@@ -1,6 +1,6 @@
 /**
  * A mapping with host=rewrite: its clients' HTTP on its way to the peer, whose server sees `localhost`. A client has one
- * connection to the peer at a time. Above: map/tcp.ts, which dials. Below: http1.ts, http2.ts.
+ * connection to the peer at a time. Above: map/tcp.ts, which dials. Below: versions.ts.
  */
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
@@ -9,24 +9,20 @@ import { DEFAULT_DOMAIN, HTTP_PORT } from '../model/peer-host.ts'
 import type { AccessLog } from './access-log.ts'
 import { dialling } from './dialling-agent.ts'
 import { admitHost } from './host-rewrite.ts'
-import { Http1 } from './http1.ts'
-import { Http2 } from './http2.ts'
-import { sniff } from './sniff.ts'
+import { HttpVersions } from './versions.ts'
 
 export class HttpMapping {
   readonly #service: string
   readonly #peer: string
   readonly #port: number
-  readonly #http1: Http1
-  readonly #http2: Http2
+  readonly #http: HttpVersions
 
   /** @param service name of the mapping. @param port of the peer. */
   constructor(service: string, peer: string, port: number, access: AccessLog) {
     this.#service = service
     this.#peer = peer
     this.#port = port
-    this.#http1 = new Http1(access, () => true) // after an upgrade, the data is between the client and the peer
-    this.#http2 = new Http2(access)
+    this.#http = new HttpVersions(access, () => true) // after an upgrade, the data is between the client and the peer
   }
 
   /** @param dial its errors become answers: 502, 504. */
@@ -35,7 +31,7 @@ export class HttpMapping {
       const stream = await dial()
       stream.allowHalfOpen = false // the end of an idle connection ends it
       stream.on('error', () => {})
-      stream.once('close', () => this.#http1.closeIdle(socket))
+      stream.once('close', () => this.#http.closeIdle(socket))
       return stream
     }
     const agent = dialling(new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 }), connect)
@@ -50,17 +46,14 @@ export class HttpMapping {
       presents: port === HTTP_PORT ? 'localhost' : `localhost:${port}`,
       about: { http: 'map' as const, service: this.#service, peer: host },
     }
-    sniff(socket, (version) =>
-      (version === 2 ? this.#http2 : this.#http1).accept(socket, ({ authority }) => {
-        admitHost(authority, DEFAULT_DOMAIN)
-        return hop
-      }),
-    )
+    this.#http.accept(socket, ({ authority }) => {
+      admitHost(authority, DEFAULT_DOMAIN)
+      return hop
+    })
   }
 
   /** Idle clients end now, the others after their request. */
   drain(): void {
-    this.#http1.drain()
-    this.#http2.drain()
+    this.#http.drain()
   }
 }
