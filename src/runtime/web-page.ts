@@ -36,8 +36,9 @@ ${script === undefined ? '' : `<script>${script}</script>\n`}</body>
 `
 }
 
+/** For text and for attributes. */
 export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
+  return text.replace(/[&<>"']/g, (char) => ENTITIES[char]!)
 }
 
 /** Nothing from elsewhere, no frame around it, no guessing of types. `script`: the page has one of its own. */
@@ -48,6 +49,14 @@ export function webHeaders(script: boolean): Readonly<Record<string, string>> {
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
   }
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
 }
 
 const STYLE = `

@@ -3,11 +3,10 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { chromium } from 'playwright-core'
 import { pair, Stage } from './harness.ts'
 import type { Gateway } from './harness.ts'
 import { httpBackend } from './http-backend.ts'
-import { findProgram } from './program.ts'
+import { launchChromium } from './chromium.ts'
 
 const UPLOAD_MIB = 64
 
@@ -33,9 +32,8 @@ for (const name of ['agent-b', 'app']) {
   test(`a browser shows a peer's page, uses a WebSocket, receives events and uploads ${UPLOAD_MIB} MiB (${name})`, async (t) => {
     // The name ends in .localhost, which a browser never looks up; agent-b is port 80, plain bytes; app adds identity
     // headers.
-    const executablePath = findProgram('chromium')
-    if (executablePath === undefined) return t.skip('not installed: chromium')
-    const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS })
+    const browser = await launchChromium()
+    if (browser === undefined) return t.skip('not installed: chromium')
     stage.defer(async () => browser.close())
     const page = await browser.newPage()
     const failures: string[] = []
@@ -55,14 +53,3 @@ for (const name of ['agent-b', 'app']) {
     await browser.close()
   })
 }
-
-/** As root Chromium needs --no-sandbox; the other flags keep it from calling home. */
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]

@@ -3,11 +3,10 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { mkdir } from 'node:fs/promises'
-import { chromium } from 'playwright-core'
 import type { Browser, Page } from 'playwright-core'
 import { address, Gateway, pair, Stage } from './harness.ts'
 import type { Pair } from './harness.ts'
-import { findProgram } from './program.ts'
+import { launchChromium } from './chromium.ts'
 import { echo, open, refusing, some, talk } from './servers.ts'
 import type { Service } from './servers.ts'
 
@@ -121,20 +120,8 @@ test('health: live at once, ready when registered and not draining; only GET and
 })
 
 test('the dashboard shows live state without script errors or outside requests, light and dark, wide and narrow', async (t) => {
-  const executablePath = findProgram('chromium')
-  if (executablePath === undefined) return t.skip('no chromium on this machine')
-  const browser = await chromium.launch({
-    executablePath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  const browser = await launchChromium()
+  if (browser === undefined) return t.skip('no chromium on this machine')
   stage.defer(() => browser.close())
   const traffic = setInterval(
     () =>

@@ -6,11 +6,11 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { request, type IncomingHttpHeaders } from 'node:http'
-import { chromium, type Browser } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { pair, Rendezvous, Stage } from './harness.ts'
 import type { Gateway } from './harness.ts'
 import { httpBackend } from './http-backend.ts'
-import { findProgram } from './program.ts'
+import { launchChromium } from './chromium.ts'
 
 let stage: Stage
 let a: Gateway
@@ -98,9 +98,8 @@ function ask(host: string, path: string, accept = '*/*', method = 'GET'): Promis
 }
 
 test('in a browser, each page is legible light and dark, wide and narrow, and a click leads to the peer', async (t) => {
-  const executablePath = findProgram('chromium')
-  if (executablePath === undefined) return t.skip('no chromium on this machine')
-  const browser = await chromium.launch({ executablePath, args: FLAGS })
+  const browser = await launchChromium()
+  if (browser === undefined) return t.skip('no chromium on this machine')
   stage.defer(() => browser.close())
   for (const [name, url, ready] of [
     ['front', `http://localhost:${port}/`, 'Mapped services'],
@@ -149,14 +148,3 @@ async function look(
   }
   await page.close()
 }
-
-/** As root Chromium needs --no-sandbox; the other flags keep it from calling home. */
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]

@@ -1,4 +1,5 @@
 /** The page that lists a folder. Loads nothing, runs nothing; names are text, never HTML. */
+import { escapeHtml } from '../../runtime/web-page.ts'
 import type { Entry } from './confine.ts'
 
 /** Folders first, then by name. @param path of the URL, decoded, with a slash at its end. */
@@ -6,7 +7,7 @@ export function listingPage(path: string, entries: readonly Entry[], isCut: bool
   const rows = sorted(entries).map(({ name, isFolder, bytes, modifiedMs }) => {
     const href = `./${encodeURIComponent(name)}${isFolder ? '/' : ''}`
     const size = isFolder ? '' : sizeOf(bytes)
-    return `<tr><td><a href="${href}">${escape(name)}${isFolder ? '/' : ''}</a></td><td class="num">${size}</td><td class="num">${when(modifiedMs)}</td></tr>`
+    return `<tr><td><a href="${href}">${escapeHtml(name)}${isFolder ? '/' : ''}</a></td><td class="num">${size}</td><td class="num">${when(modifiedMs)}</td></tr>`
   })
   const up = path === '/' ? '' : '<tr><td><a href="../">../</a></td><td></td><td></td></tr>'
   const rest = isCut ? `<p>Only the first ${entries.length} entries are shown.</p>` : ''
@@ -17,12 +18,12 @@ export function listingPage(path: string, entries: readonly Entry[], isCut: bool
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${escape(path)}</title>
+<title>${escapeHtml(path)}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <main>
-<h1>${escape(path)}</h1>
+<h1>${escapeHtml(path)}</h1>
 <table>
 <thead><tr><th>Name</th><th class="num">Size</th><th class="num">Changed (UTC)</th></tr></thead>
 <tbody>
@@ -59,10 +60,6 @@ function sizeOf(bytes: number): string {
 
 function when(ms: number): string {
   return new Date(ms).toISOString().slice(0, 16).replace('T', ' ')
-}
-
-function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 }
 
 const ORDER = new Intl.Collator('en', { numeric: true, sensitivity: 'base' })
