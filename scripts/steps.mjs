@@ -81,7 +81,7 @@ const STEPS = {
   schema: () => run(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { timeoutMs: 60_000 }),
   architecture: () => runFiles('architecture', ['test/architecture.test.ts'], { timeoutMs: 60_000 }),
   documents: group('documents', { timeoutMs: 60_000 }),
-  unit: group('unit', { timeoutMs: 240_000, covers: true }),
+  unit: group('unit', { timeoutMs: 240_000, concurrency: availableParallelism() + 1, covers: true }), // many only wait
   vectors: group('vectors', { timeoutMs: 120_000, covers: true }),
   sim: group('sim', { timeoutMs: 900_000, covers: true }),
   fuzz: group('fuzz', { timeoutMs: 300_000 }),
