@@ -22,6 +22,7 @@ export interface RunningRendezvous {
   readonly registry: string
   readonly beacon: string
   readonly http?: string | undefined
+  readonly wss?: string | undefined
   readonly fingerprint?: string
   reloadCertificate(): Promise<{ readonly fingerprint: string; readonly changed: boolean }>
   stop(): Promise<void>

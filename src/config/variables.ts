@@ -20,5 +20,5 @@ export function idleVariables(env: Environment, command: 'up' | 'rendezvous'): I
 const PREFIX = 'PILOTGATE_'
 const OF_UP: ReadonlySet<string> = new Set(OPTION_NAMES.map((name) => PREFIX + OPTIONS[name].variable))
 const OF_RENDEZVOUS: ReadonlySet<string> = new Set(
-  ['REGISTRY', 'REGISTRY_FINGERPRINT', 'BEACON', 'STORE', 'HTTP', 'ADMIN_TOKEN'].map((name) => PREFIX + name),
+  ['REGISTRY', 'REGISTRY_FINGERPRINT', 'BEACON', 'STORE', 'HTTP', 'WSS', 'ADMIN_TOKEN'].map((name) => PREFIX + name),
 )

@@ -6,6 +6,7 @@ import type { RemoteInfo, Socket } from 'node:dgram'
 import type { Endpoint, NodeId } from '../base/types.ts'
 import { listenError } from '../runtime/net/listen-error.ts'
 import type { Beacon } from './beacon/beacon.ts'
+import type { Link } from './beacon/links.ts'
 import type { Send } from './beacon/probes.ts'
 import type { Logger } from '../base/logger.ts'
 import { createSocket } from 'node:dgram'
@@ -69,6 +70,13 @@ export class BeaconServer {
   /** Something waits for the node at the registry. */
   notifyOfMail(node: NodeId): void {
     this.#options.beacon.notifyOfMail(performance.now(), node, this.#send)
+  }
+
+  /** A message of a node without UDP. @param from only tells senders apart. */
+  handleFromLink(bytes: Uint8Array, link: Link, from: Endpoint): void {
+    if (this.#stopping !== undefined) return
+    this.#from = from
+    this.#options.beacon.handleFromLink(performance.now(), bytes, link, this.#send)
   }
 
   stop(): Promise<void> {

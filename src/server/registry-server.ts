@@ -12,14 +12,13 @@ import type { RegistryStore } from './store/store.ts'
 import type { ServerTls } from './tls.ts'
 import { createServer } from 'node:net'
 import { fromHex } from '../base/bytes.ts'
-import { formatEndpoint, isLoopback } from '../base/types.ts'
+import { formatEndpoint } from '../base/types.ts'
 import { canonicalAddress } from './address.ts'
 import { DearQueue } from './dear-queue.ts'
 import { RegistryConnection } from './registry-connection.ts'
 import { SWEEP_EVERY_MS } from './registry/constants.ts'
 import { sniffTls } from './tls.ts'
-import { sourceNet } from '../wire/ip-address.ts'
-import { siteNet } from './token-buckets.ts'
+import { SourceCounts } from './source-counts.ts'
 
 export interface RegistryServerOptions {
   readonly listen: Endpoint // port 0 picks one
@@ -38,8 +37,7 @@ export class RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #server: Server
   readonly #connections = new Map<Socket, Accepted>() // by accepted socket
-  readonly #perSource = new Map<string, number>() // connections of an IPv4 address or IPv6 /64
-  readonly #perSite = new Map<string, number>() // of an IPv6 /48
+  readonly #sources = new SourceCounts()
   readonly #listeners = new Map<NodeId, RegistryConnection>() // to be notified of mail
   readonly #timers: NodeJS.Timeout[] = []
   readonly #service: RegistryService
@@ -129,42 +127,57 @@ export class RegistryServer {
     await this.#options.store.close()
   }
 
+  /**
+   * A client that came to another port of ours and has finished its TLS handshake there. @param socket The accepted
+   *   one, below `secure`.
+   */
+  adopt(socket: Socket, secure: Socket): void {
+    const sourceIp = this.#admit(socket)
+    if (sourceIp !== undefined) this.#speak(socket, secure, sourceIp, fingerprintBytes(this.#tls))
+  }
+
   #accept(socket: Socket): void {
-    const sourceIp = canonicalAddress(socket.remoteAddress ?? '')
-    const [source, site] = [sourceNet(sourceIp), siteNet(sourceIp)]
-    const crowded =
-      (this.#perSource.get(source) ?? 0) >= MAX_PER_SOURCE || (this.#perSite.get(site) ?? 0) >= MAX_PER_SITE
-    const full = this.#connections.size >= this.#options.maxConnections
-    socket.on('error', () => undefined) // a reset; 'close' follows and handles it
-    if (sourceIp === '' || full || this.#stopping !== undefined || (crowded && !isLoopback(sourceIp))) {
-      this.#dropped++
-      this.#options.log.debug({ sourceIp, full }, 'refused a connection to the registry')
-      socket.destroy()
-      return
-    }
-    add(this.#perSource, source, 1)
-    add(this.#perSite, site, 1)
-    const accepted: Accepted = { speaking: socket, connection: undefined, acceptedAt: performance.now() }
-    this.#connections.set(socket, accepted)
+    const sourceIp = this.#admit(socket)
+    if (sourceIp === undefined) return
     const tls = this.#tls
     const certificate = fingerprintBytes(tls)
-    const speak = (speaking: Socket): void => {
-      if (speaking !== socket) speaking.on('error', () => undefined)
-      accepted.speaking = speaking
-      accepted.connection = new RegistryConnection(speaking, sourceIp, this.#service, {
-        certificate: speaking === socket ? undefined : certificate,
-        isBehindProxy: certificate === undefined,
-      })
-    }
+    const speak = (speaking: Socket): void => this.#speak(socket, speaking, sourceIp, certificate)
     const { tlsOnly = false, idleMs: patienceMs = IDLE_MS } = this.#options
     if (tls === undefined) speak(socket)
     else sniffTls(socket, { tls, tlsOnly, patienceMs }, speak)
+  }
+
+  /** @returns its address; undefined if it was refused. */
+  #admit(socket: Socket): string | undefined {
+    const sourceIp = canonicalAddress(socket.remoteAddress ?? '')
+    const full = this.#connections.size >= this.#options.maxConnections
+    socket.on('error', () => undefined) // a reset; 'close' follows and handles it
+    if (sourceIp === '' || full || this.#stopping !== undefined || !this.#sources.mayAdd(sourceIp)) {
+      this.#dropped++
+      this.#options.log.debug({ sourceIp, full }, 'refused a connection to the registry')
+      socket.destroy()
+      return undefined
+    }
+    this.#sources.add(sourceIp)
+    const accepted: Accepted = { speaking: socket, connection: undefined, acceptedAt: performance.now() }
+    this.#connections.set(socket, accepted)
     socket.once('close', () => {
       this.#connections.delete(socket)
       const node = accepted.connection?.session.notified
       if (node !== undefined && this.#listeners.get(node) === accepted.connection) this.#listeners.delete(node)
-      add(this.#perSource, source, -1)
-      add(this.#perSite, site, -1)
+      this.#sources.remove(sourceIp)
+    })
+    return sourceIp
+  }
+
+  #speak(socket: Socket, speaking: Socket, sourceIp: string, certificate: Uint8Array | undefined): void {
+    const accepted = this.#connections.get(socket)
+    if (accepted === undefined) return // closed in the meantime
+    if (speaking !== socket) speaking.on('error', () => undefined)
+    accepted.speaking = speaking
+    accepted.connection = new RegistryConnection(speaking, sourceIp, this.#service, {
+      certificate: speaking === socket ? undefined : certificate,
+      isBehindProxy: certificate === undefined,
     })
   }
 
@@ -233,16 +246,8 @@ function fingerprintBytes(tls: ServerTls | undefined): Uint8Array | undefined {
   return tls && fromHex(tls.fingerprint)
 }
 
-function add(counts: Map<string, number>, key: string, change: 1 | -1): void {
-  const sum = (counts.get(key) ?? 0) + change
-  if (sum === 0) counts.delete(key)
-  else counts.set(key, sum)
-}
-
 const NOTICE = { type: 'notify' }
 const IDLE_MS = 300_000
 const LOOK_FOR_IDLE_MS = 60_000
 const FIRST_REQUEST_MS = 30_000 // for the first request: nodes register as soon as they are connected
-const MAX_PER_SOURCE = 1_024 // per IPv4 address or IPv6 /64, loopback exempt: further ones are closed on accept
-const MAX_PER_SITE = 4_096 // per IPv6 /48, which holds 65,536 of these
 const STOP_GRACE_MS = 500 // then clients that do not read their replies are disconnected

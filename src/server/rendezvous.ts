@@ -1,10 +1,11 @@
 /** The rendezvous: a registry and a beacon in one process, all that gateways need to find each other. */
 import { registryConnections } from '../runtime/net/descriptors.ts'
-import type { BeaconCounters, BeaconOptions } from './beacon/beacon.ts'
+import type { BeaconOptions } from './beacon/beacon.ts'
 import type { Logger } from '../base/logger.ts'
 import type { RegistryOptions } from './registry/options.ts'
 import type { RegistryCounters } from './registry/registry.ts'
 import type { RegistryStore } from './store/store.ts'
+import type { BeaconNumbers } from './status.ts'
 import type { ServerTls, TlsOptions } from './tls.ts'
 import { parseListenAddress } from './address.ts'
 import { BeaconServer } from './beacon-server.ts'
@@ -15,6 +16,7 @@ import { StatusServer } from './status-server.ts'
 import { openStore } from './store/open-store.ts'
 import { MemoryStore } from './store/memory-store.ts'
 import { loadTls } from './tls.ts'
+import { WssServer } from './wss-server.ts'
 
 export interface RendezvousOptions {
   /** `ip:port` of the registry, TCP; port 0 picks one. */
@@ -23,6 +25,8 @@ export interface RendezvousOptions {
   readonly beacon: string
   /** `ip:port` of the status page, health checks and metrics. Absent: none. */
   readonly http?: string
+  /** `ip:port` where nodes without UDP connect, by TLS: WebSocket and registry; port 0 picks one. Absent: none. */
+  readonly wss?: string
   /** Folder of the store. Absent: everything is lost when the process ends. */
   readonly storeDir?: string
   /** Certificate in PEM, together with its key. Absent: a generated one, kept with the store. */
@@ -45,10 +49,11 @@ export interface Rendezvous {
   readonly registry: string // bound `ip:port`
   readonly beacon: string
   readonly http: string | undefined
+  readonly wss: string | undefined
   readonly fingerprint: string // of the TLS certificate at the start, lower-case hex SHA-256
   /** Reads the certificate again; new connections get it. @throws PilotError USAGE: then the old one stays in use. */
   reloadCertificate(): Promise<{ readonly fingerprint: string; readonly changed: boolean }>
-  counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconCounters & BeaconServer['relayCounters'] }
+  counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconNumbers }
   stop(): Promise<void> // idempotent
 }
 
@@ -58,6 +63,7 @@ export async function startRendezvous(options: RendezvousOptions): Promise<Rende
     registry: parseListenAddress(options.registry),
     beacon: parseListenAddress(options.beacon),
     http: options.http === undefined ? undefined : parseListenAddress(options.http),
+    wss: options.wss === undefined ? undefined : parseListenAddress(options.wss),
   }
   const store = options.storeDir === undefined ? new MemoryStore() : await openStore(options.storeDir)
   try {
@@ -78,6 +84,7 @@ function tlsOptions({ tlsCertFile, tlsKeyFile, storeDir }: RendezvousOptions): T
 
 type Listen = Record<'registry' | 'beacon', ReturnType<typeof parseListenAddress>> & {
   readonly http: ReturnType<typeof parseListenAddress> | undefined
+  readonly wss: ReturnType<typeof parseListenAddress> | undefined
 }
 
 async function startServers(
@@ -90,6 +97,8 @@ async function startServers(
   const registry = new Registry(store, Date.now(), options.rules)
   if (registry.skippedRecords > 0)
     log.warn({ skipped: registry.skippedRecords }, 'skipped malformed records of the registry store')
+  const mostConnections = registryConnections(options.isEmbedded !== true)
+  const maxConnections = listen.wss === undefined ? mostConnections : Math.floor(mostConnections / 2)
   const registryServer = new RegistryServer({
     listen: listen.registry,
     registry,
@@ -97,28 +106,43 @@ async function startServers(
     log,
     tls,
     tlsOnly,
-    maxConnections: registryConnections(options.isEmbedded !== true),
+    maxConnections,
     onMail: (node) => beaconServer.notifyOfMail(node),
   })
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
+  const wssServer =
+    listen.wss === undefined
+      ? undefined
+      : new WssServer({
+          listen: listen.wss,
+          tls,
+          beacon,
+          beaconServer,
+          keyOf: (node) => registry.keyOf(node),
+          onRegistryClient: (socket, secure) => registryServer.adopt(socket, secure),
+          maxConnections,
+          log,
+        })
   const counters = (): ReturnType<Rendezvous['counters']> => ({
     registry: registry.counters,
-    beacon: { ...beacon.counters, ...beaconServer.relayCounters },
+    beacon: { ...beacon.counters, ...beaconServer.relayCounters, ...(wssServer?.counters ?? NO_LINKS) },
   })
   const status = {
     healthy: () => registryServer.healthy,
     counters,
     connections: () => registryServer.connectionCount,
     beaconNodes: () => beacon.entryCount,
+    linkedNodes: () => beacon.linkCount,
     fingerprint: () => registryServer.fingerprint,
   }
   const statusServer = listen.http === undefined ? undefined : new StatusServer({ listen: listen.http, status, log })
   const stop = async (): Promise<void> => {
-    await Promise.all([registryServer.stop(), beaconServer.stop(), statusServer?.stop()])
+    await Promise.all([registryServer.stop(), beaconServer.stop(), statusServer?.stop(), wssServer?.stop()])
   }
   const reloadCertificate = async (): ReturnType<Rendezvous['reloadCertificate']> => {
     const renewed = options.tlsCertFile === undefined ? tls : await loadTls(tlsOptions(options)) // ours lasts ten years
+    wssServer?.useCertificate(renewed)
     return { fingerprint: renewed.fingerprint, changed: registryServer.useCertificate(renewed) }
   }
   try {
@@ -126,6 +150,7 @@ async function startServers(
       registry: await registryServer.start(),
       beacon: await beaconServer.start(),
       http: await statusServer?.start(),
+      wss: await wssServer?.start(),
       fingerprint: tls.fingerprint,
     }
     log.info(
@@ -138,3 +163,5 @@ async function startServers(
     throw error
   }
 }
+
+const NO_LINKS: WssServer['counters'] = { linksRefused: 0, linksLimited: 0 }

@@ -1,16 +1,18 @@
 /** The rendezvous in numbers, as JSON and as Prometheus text. Beside: status-page.ts, which shows the JSON. */
 import type { BeaconServer } from './beacon-server.ts'
+import type { WssServer } from './wss-server.ts'
 import type { BeaconCounters } from './beacon/beacon.ts'
 import type { RegistryCounters } from './registry/registry.ts'
 import { packageVersion } from '../runtime/files/package-file.ts'
 
-export type BeaconNumbers = BeaconCounters & BeaconServer['relayCounters']
+export type BeaconNumbers = BeaconCounters & BeaconServer['relayCounters'] & WssServer['counters']
 
 export interface Status {
   healthy(): boolean // false: the store refuses writes
   counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconNumbers }
   connections(): number // to the registry, now
   beaconNodes(): number // node ids the beacon could relay to
+  linkedNodes(): number // of these, by WebSocket
   fingerprint(): string // of the TLS certificate in use
 }
 
@@ -27,6 +29,7 @@ export function statistics(status: Status, uptimeSec: number): object {
     refusals: registry.refusals,
     rate_limited: registry.rateLimited,
     beacon_nodes: status.beaconNodes(),
+    websocket_nodes: status.linkedNodes(),
     punches: beacon.punches,
     relayed_frames: beacon.relayed,
     relayed_bytes: beacon.relayedBytes,
@@ -56,6 +59,7 @@ export function metrics(status: Status, uptimeSec: number): string {
   add('counter', 'registry_rate_limited_total', 'Requests refused by a rate limit.', registry.rateLimited)
   add('counter', 'registry_reaped_total', 'Nodes removed because they were silent.', registry.reaped)
   add('gauge', 'beacon_nodes', 'Node ids the beacon could relay to.', status.beaconNodes())
+  add('gauge', 'beacon_websocket_nodes', 'Of these, nodes without UDP that use a WebSocket.', status.linkedNodes())
   for (const [name, value] of Object.entries(beacon)) {
     add(
       'counter',
@@ -88,8 +92,11 @@ export const BEACON_HELP: Readonly<Record<keyof BeaconNumbers, string>> = {
   relayedBytes: 'Bytes of these frames.',
   forwarded: 'Frames passed on to another beacon.',
   relaysForged: 'Frames whose sender is not the node it claims to be.',
+  relaysLinkFull: 'Frames dropped because a node without UDP reads too slowly.',
   relaysUnknown: 'Frames to nodes that are nowhere.',
   relaysOverRate: 'Frames dropped because their sender is over its rate.',
   relaysQueueFull: 'Frames dropped because their sender has too many waiting.',
   relaysNoRoom: 'Frames dropped because the socket took no more.',
+  linksRefused: 'WebSockets closed because the client did not prove its node id.',
+  linksLimited: 'Connections to the WebSocket port closed because of a limit.',
 }

@@ -80,7 +80,7 @@ const LIMITS: readonly (readonly [string, string, readonly string[]])[] = [
     ['UNPROVEN_ACCOUNT_LIVES_MS', 'PROVEN_ACCOUNT_LIVES_MS'],
   ],
   ['A hostname whose node is away', 'server/registry/constants.ts', ['NAME_KEPT_MS']],
-  ['Connections of an IPv4 address', 'server/registry-server.ts', ['MAX_PER_SOURCE', 'MAX_PER_SITE']],
+  ['Connections of an IPv4 address', 'server/source-counts.ts', ['MAX_PER_SOURCE', 'MAX_PER_SITE']],
   ['Announced beacons', 'server/registry/constants.ts', ['MAX_BEACONS', 'MAX_BEACONS_PER_SOURCE']],
   ['Ids that one source claims', 'server/beacon/constants.ts', ['MAX_UNPROVEN_PER_SOURCE']],
   ['A node that does not renew', 'server/registry/constants.ts', ['REAP_AFTER_MS']],

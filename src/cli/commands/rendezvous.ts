@@ -18,6 +18,7 @@ interface RendezvousFlags {
   readonly beacon?: string
   readonly store?: string
   readonly http?: string
+  readonly wss?: string
   readonly adminTokenFile?: string
   readonly tlsCert?: string
   readonly tlsKey?: string
@@ -49,6 +50,10 @@ export function addRendezvous(cli: Cli): void {
       'status page, health checks and metrics; a port alone means 127.0.0.1 (env PILOTGATE_HTTP)',
     )
     .option(
+      '--wss <ip:port>',
+      'TLS port for nodes whose network drops UDP, preferably 443: WebSocket and registry (env PILOTGATE_WSS)',
+    )
+    .option(
       '--admin-token-file <file>',
       'file with the token for managing networks (PILOTGATE_ADMIN_TOKEN holds the token itself)',
     )
@@ -77,12 +82,17 @@ async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Pr
   )
   const { startRendezvous } = await world.modules.rendezvous()
   const server = await startRendezvous({ ...options, log })
-  const { registry, beacon, http, fingerprint } = server
+  const { registry, beacon, http, wss, fingerprint } = server
   if (options.storeDir === undefined) out.note('registrations are in memory only; use --store DIR to keep them')
-  const more = { ...(http !== undefined && { http }), ...(fingerprint !== undefined && { fingerprint }) }
+  const more = {
+    ...(http !== undefined && { http }),
+    ...(wss !== undefined && { wss }),
+    ...(fingerprint !== undefined && { fingerprint }),
+  }
   const lines = [
     `ready    registry ${registry}, beacon ${beacon}${http === undefined ? '' : `, status http://${http}/`}`,
   ]
+  if (wss !== undefined) lines.push(`         without UDP: wss://${wss}`)
   if (fingerprint !== undefined) lines.push(`         TLS fingerprint ${fingerprint}`)
   out.event({ event: 'ready', registry, beacon, ...more }, lines.join('\n'))
   const unfollow = world.onReload(() => void reloadCertificate(server, out, log))
@@ -111,6 +121,7 @@ async function startOptions(flags: RendezvousFlags, world: World): Promise<Omit<
   const { env } = world
   const storeDir = flags.store ?? (env['PILOTGATE_STORE'] || undefined)
   const http = flags.http ?? (env['PILOTGATE_HTTP'] || undefined)
+  const wss = flags.wss ?? (env['PILOTGATE_WSS'] || undefined)
   const adminToken = await readAdminToken(flags.adminTokenFile, world)
   const compat = (flags.compat ?? []).flatMap((names) => names.split(',')).map(checkCompat)
   const rules = {
@@ -127,6 +138,7 @@ async function startOptions(flags: RendezvousFlags, world: World): Promise<Omit<
     beacon: flags.beacon ?? (env['PILOTGATE_BEACON'] || BEACON),
     ...(storeDir !== undefined && { storeDir }),
     ...(http !== undefined && { http: httpAddress(http) }),
+    ...(wss !== undefined && { wss }),
     ...(flags.tlsCert !== undefined && { tlsCertFile: flags.tlsCert }),
     ...(flags.tlsKey !== undefined && { tlsKeyFile: flags.tlsKey }),
     ...(flags.tlsOnly === true && { tlsOnly: true }),

@@ -182,8 +182,8 @@ export class Chores {
       this.#refreshStreams(now, peer, true)
     }
     if ((news & TUNNEL_FAILED) !== 0 && !peer.connected) {
-      const { beacon, options, registry } = this.#state
-      const isBlocked = options.beacon !== undefined && registry.connected && !beacon.isAnswering(now)
+      const { beacon, way, options, registry } = this.#state
+      const isBlocked = options.beacon !== undefined && registry.connected && !beacon.isAnswering(now) && !way.carriesTcp
       if (isBlocked)
         this.#dialler.failPeer(
           now,

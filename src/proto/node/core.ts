@@ -23,6 +23,7 @@ import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
 import type { KeyOfPeer, OutgoingRequest, TrustJudge } from '../trust/requests.ts'
 import { Answers } from './answers.ts'
+import { BeaconLink } from './beacon-link.ts'
 import { Chores } from './chores.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { Dial, DialView } from './dial.ts'
@@ -64,6 +65,8 @@ export class OverlayCore {
   readonly #finder: PathFinder
   readonly #chores: Chores
   readonly #answers: Answers
+  /** Where the network drops UDP. */
+  readonly link: BeaconLink
   readonly #due: Array<Stream | Peer> = [] // scratch of handleTimeout
 
   /** @param state for tests that look inside. */
@@ -80,6 +83,7 @@ export class OverlayCore {
     const dialler = (this.#dialler = new Dialler(state, resolver, (at, peer) => this.#chores.afterTunnel(at, peer)))
     const chores = (this.#chores = new Chores(state, { outbound, pings, finder, resolver, dialler }))
     const inbound = (this.#inbound = new Inbound(state, { outbound, resolver, exchange, finder, chores }))
+    this.link = new BeaconLink(state, { outbound, inbound, finder })
     this.#answers = new Answers(state, {
       registration: this.#registration,
       exchange,
@@ -185,7 +189,7 @@ export class OverlayCore {
   }
 
   handleTimeout(now: Instant): void {
-    const { heap, registry, beacon, options, refusals } = this.#state
+    const { heap, registry, refusals } = this.#state
     heap.popAllDue(now, this.#due)
     for (const due of this.#due) {
       due.handleTimeout(now)
@@ -202,14 +206,12 @@ export class OverlayCore {
     if (this.#registration.registered && registry.connected) this.#exchange.handleTimeout(now)
     this.#finder.handleTimeout(now)
     refusals.handleTimeout(now)
-    const discover = options.beacon === undefined ? undefined : beacon.pollDiscover(now)
-    if (discover !== undefined) this.#outbound.sendBeacon(discover)
+    this.link.handleTimeout(now)
     this.#answers.take(now)
   }
 
   nextTimeout(): Instant {
-    const { heap, registry, beacon, options, refusals } = this.#state
-    const beaconAt = options.beacon === undefined ? Infinity : beacon.nextTimeout()
+    const { heap, registry, refusals } = this.#state
     const isTrading = this.#registration.registered && registry.connected
     return Math.min(
       heap.earliest,
@@ -218,7 +220,7 @@ export class OverlayCore {
       this.#registration.nextTimeout(),
       isTrading ? this.#exchange.nextTimeout() : Infinity,
       this.#finder.nextTimeout(),
-      beaconAt,
+      this.link.nextTimeout(),
     )
   }
 
@@ -238,7 +240,7 @@ export class OverlayCore {
   pollEvent(now: Instant): NodeEvent | undefined {
     this.#answers.take(now)
     const event = this.#state.events.shift()
-    if (event?.kind === 'endpoint') this.#registration.onEndpoint(now)
+    if (event?.kind === 'endpoint' || event?.kind === 'way') this.#registration.onEndpoint(now)
     if (event?.kind === 'registered') this.#dialler.onRegistered(now)
     return event
   }

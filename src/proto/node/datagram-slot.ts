@@ -12,6 +12,8 @@ export interface DatagramSlot {
   buffer: Uint8Array // SLOT_BYTES
   length: number // of the datagram, bytes, its tag included
   endpoint: Endpoint
+  /** On the TCP connection to the rendezvous rather than to the endpoint, which is the beacon's. */
+  byTcp: boolean
   /** Seals buffer[sealFrom, length - 16), once; undefined: the datagram goes as it is. */
   key: AeadKey | undefined
   sealFrom: number
@@ -22,6 +24,7 @@ export function createSlot(): DatagramSlot {
     buffer: new Uint8Array(SLOT_BYTES),
     length: 0,
     endpoint: { address: '', port: 0 },
+    byTcp: false,
     key: undefined,
     sealFrom: 0,
   }

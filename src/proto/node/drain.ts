@@ -16,6 +16,8 @@ export interface Outside {
   /** May call the core: its next drain follows immediately. */
   onEvent(event: NodeEvent): void
   sendRegistry(message: object): void
+  /** A TCP connection to the rendezvous is wanted, or no longer. Called each turn. */
+  holdLink(isWanted: boolean): void
   /** The connection has stopped answering: replace it. */
   dropRegistry(): void
 }
@@ -28,7 +30,7 @@ export type Drained = 'idle' | 'more' | 'blocked'
  *    writing carries acknowledgements, so this comes before datagrams.
  * 2. Segments that were held for more bytes to fill them.
  * 3. Datagrams, at most MAX_DATAGRAMS_PER_TURN: acknowledgements must be read while a burst goes out.
- * 4. Questions to the registry.
+ * 4. Questions to the registry; whether a TCP connection is wanted.
  *
  * After it the caller arms one timer, for `core.nextTimeout()`.
  * @param batch slots to fill, reused; as many as are worth one call to `send`.
@@ -39,6 +41,7 @@ export function drain(core: OverlayCore, outside: Outside, batch: readonly Datag
   const room = send(core, outside, batch, now)
   for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest())
     outside.sendRegistry(request)
+  outside.holdLink(core.link.way.wantsLink)
   if (core.registryStale) outside.dropRegistry()
   if (outside.backlog >= MAX_BACKLOG) return 'blocked'
   return room === 0 || isHeld || core.hasNews ? 'more' : 'idle'

@@ -18,6 +18,10 @@ export type NodeEvent =
   | { readonly kind: 'registry_lost' }
   /** The beacon sees us there now. */
   | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
+  /** Datagrams to and from the beacon now go another way. */
+  | { readonly kind: 'way'; readonly current: 'udp' | 'tcp' }
+  /** Again no answer from the beacon to several questions in a row: if there is another one, it may do better. */
+  | { readonly kind: 'beacon_silent' }
   /** Our NAT type is now known, or has changed. */
   | { readonly kind: 'nat'; readonly mapping: NatMapping; readonly filtering: NatFiltering }
   /** A PILA with an identity other than the node's, or a forged one. */

@@ -8,7 +8,7 @@ import { BROADCAST_NODE } from '../../base/address.ts'
 import { DATA_PORT } from '../../base/overlay-ports.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
+import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, TYPE_PUNCH_COMMAND, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
 import {
   FLAG_ACK,
   FLAG_RST,
@@ -103,6 +103,16 @@ export class Inbound {
     else if (sameEndpoint(source, this.#state.options.beacon)) this.#handleBeacon(now, bytes, source, opened)
     else if (first === TYPE_DISCOVER_REPLY && this.#state.nat.mayBeSecond(source)) this.#handleSecond(now, bytes)
     else this.#state.count('beacon_message_from_stranger') // anyone can send these (tunnel.md §6.4)
+  }
+
+  /** From the rendezvous, on the TCP connection to it. Takes ownership of `bytes`. */
+  handleLinkDatagram(now: Instant, bytes: Uint8Array): void {
+    const { beacon } = this.#state.options
+    const type = bytes[0]
+    if (beacon === undefined || type === TYPE_PUNCH_COMMAND || type === TYPE_DISCOVER_REPLY)
+      return this.#state.count('beacon_unexpected') // both are about UDP
+    if (type === undefined || type >= FIRST_FRAME_BYTE) return this.#state.count('beacon_unknown_type')
+    this.#handleBeacon(now, bytes, beacon, undefined)
   }
 
   #handleBeacon(now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {

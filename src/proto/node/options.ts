@@ -3,6 +3,7 @@ import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts
 import type { CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import type { Crc32 } from '../../wire/crc32.ts'
+import type { Transport } from '../rendezvous/beacon-way.ts'
 import type { Place } from '../../wire/places-file.ts'
 
 /** A network of the registry, 1..65535, and its token if the join rule requires one. */
@@ -21,6 +22,8 @@ export interface NodeOptions {
   /** Unix seconds of an instant, for requests that name the time. */
   readonly unixSeconds: (now: Instant) => number
   readonly beacon: Endpoint | undefined
+  /** How the beacon is reached; absent: by UDP only. */
+  readonly transport?: Transport | undefined
   /** The endpoint that others should use; absent: the one that the beacon sees. */
   readonly fixedEndpoint: Endpoint | undefined
   readonly localEndpoint: Endpoint // where the UDP socket is bound

@@ -4,8 +4,8 @@
  */
 import { Ring } from '../../base/ring.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
-import type { Endpoint, Instant } from '../../base/types.ts'
-import { RELAY_HEADER_BYTES, writeRelayHeader } from '../../wire/beacon-messages.ts'
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import { RELAY_HEADER_BYTES, encodePunchRequest, writeRelayHeader } from '../../wire/beacon-messages.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
 import { encodeRefusal } from '../../wire/refusal.ts'
 import type { RefusalReason } from '../../wire/refusal.ts'
@@ -33,6 +33,7 @@ import type { ControlPacket, Peer } from './peer.ts'
 interface RawDatagram {
   readonly bytes: Uint8Array
   readonly endpoint: Endpoint
+  readonly byTcp: boolean
 }
 
 export class Outbound {
@@ -56,6 +57,7 @@ export class Outbound {
       slot.buffer.set(raw.bytes)
       slot.length = raw.bytes.length
       slot.endpoint = raw.endpoint
+      slot.byTcp = raw.byTcp
       slot.key = undefined
       return true
     }
@@ -63,14 +65,16 @@ export class Outbound {
     for (let peer = ready.shift(); peer !== undefined; peer = ready.shift()) {
       peer.queued = false
       if (!peer.tunnel.ready) continue
-      const isPaced = peer.paths.current?.kind === 'relay' && this.#state.beacon.isForeign
-      if (isPaced && peer.control.size === 0 && !this.#relayed.holds(now, 1)) {
+      const isRelayed = peer.paths.current?.kind === 'relay'
+      const isPaced = isRelayed && this.#isForeign
+      const isFull = (isPaced && !this.#relayed.holds(now, 1)) || (isRelayed && !this.#hasRoom)
+      if (isFull && peer.control.size === 0) {
         this.#waitForRelay(now, peer)
         continue
       }
       const filled =
         this.#fillQueued(now, peer, peer.control, slot) ||
-        (!peer.isHeldBack && (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
+        (!peer.isHeldBack && !isFull && (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
       if (isPaced && filled) this.#relayed.spend(now, 1)
       this.#state.touchPeerQueue(peer)
       if (filled) return true
@@ -78,14 +82,32 @@ export class Outbound {
     return false
   }
 
-  /** The beacon drops more without a word (quirk R19). */
+  get #isForeign(): boolean {
+    const { way, beacon } = this.#state
+    return way.current === 'tcp' ? !way.isOurs : beacon.isForeign
+  }
+
+  /**
+   * What waits in the queue of a TCP connection is late; here it can still be chosen. And what it holds must arrive
+   * before anything that goes by UDP again: a daemon of today takes too much reordering for an attack (today.md U2).
+   */
+  get #hasRoom(): boolean {
+    const { way } = this.#state
+    return way.current === 'udp' ? !way.isUp : way.hasRoom
+  }
+
+  /** The beacon drops more without a word (quirk R19), or the connection to it is behind. */
   #waitForRelay(now: Instant, peer: Peer): void {
     this.#relayWaiting.add(peer)
     if (this.#relayAt === Infinity) this.#relayAt = now + k.FOREIGN_RELAY_PAUSE_MS
   }
 
   handleTimeout(now: Instant): void {
-    if (now < this.#relayAt) return
+    if (now >= this.#relayAt) this.releaseRelay()
+  }
+
+  /** The way of relayed packets may be free again. */
+  releaseRelay(): void {
     this.#relayAt = Infinity
     for (const peer of this.#relayWaiting) this.#state.touchPeerQueue(peer)
     this.#relayWaiting.clear()
@@ -96,14 +118,22 @@ export class Outbound {
   }
 
   /** Bytes that are a datagram as they are: beacon messages, PILA, punches. */
-  sendRaw(bytes: Uint8Array, endpoint: Endpoint): void {
+  sendRaw(bytes: Uint8Array, endpoint: Endpoint, byTcp = false): void {
     if (this.#raw.size >= MAX_RAW) return this.#state.count('raw_dropped')
-    this.#raw.push({ bytes, endpoint })
+    this.#raw.push({ bytes, endpoint, byTcp })
   }
 
-  sendBeacon(bytes: Uint8Array): void {
+  /** A question for our address: always by UDP, since it is about UDP. */
+  sendDiscover(bytes: Uint8Array): void {
     const { beacon } = this.#state.options
     if (beacon !== undefined) this.sendRaw(bytes, beacon)
+  }
+
+  /** Without UDP there is nothing to punch. */
+  sendPunchRequest(node: NodeId): void {
+    const { options, way, nodeId } = this.#state
+    if (options.beacon !== undefined && way.current === 'udp')
+      this.sendRaw(encodePunchRequest(nodeId, node), options.beacon)
   }
 
   /**
@@ -113,7 +143,8 @@ export class Outbound {
   sendAuth(now: Instant, peer: Peer, asked?: Path): void {
     if (peer.key === undefined) return
     const frame = peer.tunnel.takeAuth(peer.node, peer.key)
-    if (peer.leavesRelay || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
+    const byTcp = this.#state.way.current === 'tcp'
+    if (peer.leavesRelay || byTcp || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
     const paths = peer.paths.handshakePaths(now)
     for (const path of asked === undefined || paths.includes(asked) ? paths : [...paths, asked]) {
       if (path.kind !== 'relay') {
@@ -123,7 +154,7 @@ export class Outbound {
       const wrapped = new Uint8Array(RELAY_HEADER_BYTES + frame.length)
       writeRelayHeader(wrapped, 0, this.#state.nodeId, peer.node)
       wrapped.set(frame, RELAY_HEADER_BYTES)
-      this.sendRaw(wrapped, path.endpoint)
+      this.sendRaw(wrapped, path.endpoint, byTcp)
     }
   }
 
@@ -312,6 +343,7 @@ export class Outbound {
     slot.sealFrom = at
     slot.length = at + packetBytes + AEAD_TAG_BYTES
     slot.endpoint = path.endpoint
+    slot.byTcp = path.kind === 'relay' && this.#state.way.current === 'tcp'
     const header = this.#header
     const asks =
       control === undefined

@@ -7,7 +7,6 @@ import { equalBytes } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import type { DiscoverAnswer } from '../../wire/beacon-messages.ts'
-import { encodePunchRequest } from '../../wire/beacon-messages.ts'
 import type { HelloKind, NatFiltering, NatMapping, PathHello } from '../../wire/path-hello.ts'
 import { encodePathHello } from '../../wire/path-hello.ts'
 import { encodePunchFrame } from '../../wire/tunnel-frames.ts'
@@ -64,6 +63,7 @@ export class PathFinder {
   /** The beacon reports where it sees us. */
   onDiscoverReply(now: Instant, endpoint: Endpoint, answer: DiscoverAnswer | undefined): void {
     const { beacon, nat, nodeId } = this.#state
+    const hasReturned = beacon.expects(answer) && this.#state.way.onUdpAnswer(now)
     const [isForNat, isForClient] = [nat.expects(answer), beacon.expects(answer)]
     if (!isForNat && !isForClient) return this.#state.count('beacon_reply_unasked')
     if (isForClient && beacon.handleReply(now, endpoint, answer)) {
@@ -72,6 +72,26 @@ export class PathFinder {
       if (!nat.busy) nat.start(now, nodeId)
     }
     if (isForNat && nat.handleReply(now, endpoint, answer)) this.#onNatKnown(now)
+    if (hasReturned) this.onWayChange(now)
+  }
+
+  /**
+   * The beacon is reached another way. Where UDP has gone, the relay is what is left; where it is back, there may be
+   * something better than the relay.
+   */
+  onWayChange(now: Instant): void {
+    const { way, nat, peers, nodeId } = this.#state
+    this.#state.emit({ kind: 'way', current: way.current })
+    if (way.current === 'udp') nat.start(now, nodeId)
+    for (const peer of peers.values()) {
+      if (!peer.connected) continue
+      peer.paths.admitRelay()
+      peer.search.start(now)
+      for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0)
+      const { current } = peer.paths
+      if (current?.kind === 'relay') this.#state.emit({ kind: 'path', peer, path: current })
+      this.#state.touchPeer(peer)
+    }
   }
 
   /** Opens our NAT towards an endpoint named by our beacon, which makes the other side do the same. */
@@ -193,9 +213,9 @@ export class PathFinder {
 
   /** The addresses of our interfaces have changed, or the machine slept: nothing learned before is certain, and nothing waits for a timer. */
   onNetworkChange(now: Instant, isElsewhere: boolean): void {
-    const { beacon, nat, sizes, peers, nodeId, options } = this.#state
+    const { beacon, way, nat, sizes, peers, nodeId, options } = this.#state
     if (isElsewhere) sizes.clear() // otherwise the kernel remembers, as we do
-    if (options.beacon !== undefined) {
+    if (options.beacon !== undefined && way.transport !== 'tcp') {
       beacon.askNow(now)
       nat.start(now, nodeId)
     }
@@ -283,7 +303,7 @@ export class PathFinder {
   }
 
   #sendPunch(now: Instant, peer: Peer): void {
-    this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
+    this.#outbound.sendPunchRequest(peer.node)
     for (const path of peer.paths.all()) {
       if (path.kind === 'relay' || path.answered) continue
       path.probes = 0

@@ -79,7 +79,7 @@ export class Registration {
     if (now >= this.#resumeAt) this.#resume()
     if (!this.#state.registry.connected) return
     if (now >= this.#nextAt && !this.#underway) {
-      if (this.registered && this.#registeredAs === this.#listenAddr) this.#heartbeat(now)
+      if (this.registered && this.#registeredAs === this.#whereabouts) this.#heartbeat(now)
       else if (this.#endpointKnown(now)) this.#register(now)
     }
     if (!this.registered) return
@@ -132,6 +132,16 @@ export class Registration {
     )
   }
 
+  /** What the registry was told, to notice when it must be told again. */
+  get #whereabouts(): string {
+    return this.#isRelayOnly ? 'relay' : this.#listenAddr
+  }
+
+  /** No datagram reaches us directly. */
+  get #isRelayOnly(): boolean {
+    return this.#state.way.current === 'tcp'
+  }
+
   /** Our endpoints for others, as far as we know. */
   get #listenAddr(): string {
     const { options, beacon } = this.#state
@@ -142,7 +152,8 @@ export class Registration {
     const { options, network } = this.#state
     this.#underway = true
     const publicKey = options.identity.publicKeyBase64
-    const listenAddr = (this.#registeredAs = this.#listenAddr)
+    const listenAddr = this.#listenAddr
+    this.#registeredAs = this.#whereabouts
     this.#state.ask(
       now,
       {
@@ -152,6 +163,7 @@ export class Registration {
         lan_addrs: [...network.lanEndpoints, ...network.worldEndpoints].map(formatEndpoint),
         protocol_version: 1,
         extensions: [STREAM_EXTENSIONS],
+        ...(this.#isRelayOnly && { relay_only: true }),
         signature: this.#state.sign(challenges.register(listenAddr, publicKey)),
         ...(options.hostname !== undefined && { hostname: options.hostname }),
       },
@@ -256,7 +268,7 @@ export class Registration {
 
   /** The next message to the registry: immediately, if our endpoint changed while the last one was pending. */
   #scheduleHeartbeat(now: Instant): void {
-    this.#nextAt = this.#registeredAs === this.#listenAddr ? now + HEARTBEAT_MS : now
+    this.#nextAt = this.#registeredAs === this.#whereabouts ? now + HEARTBEAT_MS : now
   }
 
   #askHostname(now: Instant): void {

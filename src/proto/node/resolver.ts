@@ -6,7 +6,6 @@ import { toBase64 } from '../../base/bytes.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { fingerprintOf, fingerprintOfText } from '../../crypto/fingerprint.ts'
-import { encodePunchRequest } from '../../wire/beacon-messages.ts'
 import { literalEndpoint } from '../../wire/ip-address.ts'
 import {
   challenges,
@@ -162,9 +161,9 @@ export class Resolver {
   knock(now: Instant, peer: Peer): void {
     if (this.#state.options.beacon === undefined || now - peer.asked.knockedAt < k.KNOCK_MS) return
     peer.asked.knockedAt = now
-    const { punchRequests, beacon, nodeId } = this.#state
+    const { punchRequests, beacon } = this.#state
     if (punchRequests.ask(now, peer.node, peer.wanted, beacon.isForeign))
-      this.#outbound.sendBeacon(encodePunchRequest(nodeId, peer.node))
+      this.#outbound.sendPunchRequest(peer.node)
   }
 
   /**

@@ -13,6 +13,7 @@ import { PunchRequests } from '../path/punch-requests.ts'
 import { PathSelector } from '../path/selector.ts'
 import { SizeMemory } from '../path/size-memory.ts'
 import { BeaconClient } from '../rendezvous/beacon-client.ts'
+import { BeaconWay } from '../rendezvous/beacon-way.ts'
 import { NatProbe } from '../rendezvous/nat-probe.ts'
 import { RegistryClient } from '../rendezvous/registry-client.ts'
 import { RegistrySession } from '../rendezvous/registry-session.ts'
@@ -40,6 +41,7 @@ export class NodeState {
   readonly trust: TrustBook
   readonly registry: RegistryClient<Purpose>
   readonly beacon: BeaconClient
+  readonly way: BeaconWay
   readonly nat: NatProbe
   readonly sizes = new SizeMemory()
   /** path-finder.ts sends them. */
@@ -64,6 +66,7 @@ export class NodeState {
     this.registry = new RegistryClient(new RegistrySession(options.identity, options.random))
     const asker = { publicKey: options.identity.publicKey, random: options.random }
     this.beacon = new BeaconClient(asker)
+    this.way = new BeaconWay(options.transport ?? 'udp', this.beacon)
     this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints, asker)
     this.ports = new Ports(options.random)
     this.streamShared = {

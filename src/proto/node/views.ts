@@ -8,6 +8,7 @@ import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
 import type { LookupReply } from '../../wire/registry-messages.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 import type { PathKind } from '../path/path.ts'
+import type { Transport } from '../rendezvous/beacon-way.ts'
 import type { StreamApp, StreamView } from '../stream/stream-view.ts'
 import type { OutgoingRequest } from '../trust/requests.ts'
 
@@ -106,6 +107,16 @@ export interface BeaconView {
   readonly silent: boolean
   readonly unanswered: number // questions since its last answer
   isAnswering(now: Instant): boolean
+}
+
+/** How the beacon is reached. */
+export interface WayView {
+  readonly transport: Transport
+  readonly current: 'udp' | 'tcp'
+  readonly wantsLink: boolean // a TCP connection to the rendezvous
+  readonly isUp: boolean
+  readonly carriesTcp: boolean
+  readonly fault: string | undefined // why there is none
 }
 
 export interface NatView {

@@ -11,6 +11,7 @@ import {
   DISCOVER_SETTLE_MS,
   REFRESH_PAUSE_MS,
   SILENT_AFTER,
+  STANDBY_ASK_MS,
 } from './constants.ts'
 
 /** Who asks a beacon. */
@@ -31,6 +32,7 @@ export class BeaconClient implements Machine {
   #unanswered = 0
   #sentAt: Instant = -Infinity
   #isNewId = false
+  #isStandby = false // another way is in use: only whether UDP passes is of interest
   #isOwed = false // an urgent query has not been sent yet: an answer to an earlier one does not replace it
 
   constructor(asker: Asker) {
@@ -61,6 +63,16 @@ export class BeaconClient implements Machine {
   askNow(now: Instant): void {
     this.#owe(now)
     this.#unanswered = 0
+  }
+
+  /**
+   * On standby it asks without our id, so that the beacon does not move us, and often. Afterwards the beacon must learn
+   * where we are immediately.
+   */
+  setStandby(now: Instant, isStandby: boolean): void {
+    this.#isStandby = isStandby
+    if (isStandby) this.#nextAt = Math.min(this.#nextAt, now + STANDBY_ASK_MS)
+    else this.#owe(now)
   }
 
   /** Several questions in a row without an answer. */
@@ -95,6 +107,7 @@ export class BeaconClient implements Machine {
       // A beacon moves our id from its previous address only after that has been silent for 3 s, and does not report
       // it.
       this.#nextAt = now + (isNews || this.#isNewId ? DISCOVER_SETTLE_MS : DISCOVER_INTERVAL_MS)
+      if (this.#isStandby) this.#nextAt = now + STANDBY_ASK_MS
       this.#isNewId = this.#isNewId && isNews // the first answer may be to the question without an id
     }
     this.observed = endpoint
@@ -105,12 +118,13 @@ export class BeaconClient implements Machine {
   pollDiscover(now: Instant): Uint8Array | undefined {
     if (now < this.#nextAt) return undefined
     if (this.#unanswered === 0 || this.#isOwed) this.#transaction = this.#asker.random(TRANSACTION_BYTES)
-    this.#nextAt = now + DISCOVER_RETRY_MS[Math.min(this.#unanswered, DISCOVER_RETRY_MS.length - 1)]!
+    const pause = DISCOVER_RETRY_MS[Math.min(this.#unanswered, DISCOVER_RETRY_MS.length - 1)]!
+    this.#nextAt = now + (this.#isStandby ? STANDBY_ASK_MS : pause)
     this.#unanswered += 1
     this.#sentAt = now
     this.#isOwed = false
     const question = { transaction: this.#transaction, answerFromSecond: false }
-    return encodeQuestion(this.#nodeId, this.#asker.publicKey, question)
+    return encodeQuestion(this.#isStandby ? 0 : this.#nodeId, this.#asker.publicKey, question)
   }
 
   #owe(at: Instant): void {

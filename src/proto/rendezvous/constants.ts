@@ -18,6 +18,17 @@ export const DISCOVER_SETTLE_MS = 3_500
 export const REFRESH_PAUSE_MS = 1_000
 /** Unanswered questions after which the beacon counts as gone, or as moved: single datagrams get lost. */
 export const SILENT_AFTER = 3
+/** Unanswered questions after which UDP to the beacon counts as blocked, and TCP is tried: within two seconds. */
+export const GIVE_UP_UDP_AFTER = 4
+/** While TCP is in use, UDP is asked this often, ms; */
+export const STANDBY_ASK_MS = 1_500
+/** unanswered questions in a row show that it does not pass after all; */
+export const UDP_DOUBTED_AFTER = 3
+/** and it must answer for this long before it is used again, ms: twice as long after each relapse, up to the maximum. */
+export const UDP_PROOF_MS = 3_000
+export const MAX_UDP_PROOF_MS = 60_000
+/** UDP that is lost sooner after its return than this has relapsed, ms. */
+export const UDP_LASTING_MS = 60_000
 /** How long registration waits for the beacon to report our endpoint, ms: a silent beacon must not block a node. */
 export const DISCOVER_PATIENCE_MS = 600
 /** Pauses after the requests of a NAT probe, ms: each may be lost, and so may its answer. */

@@ -149,6 +149,8 @@ class Actor implements Outside {
     }
   }
 
+  holdLink(): void {}
+
   sendRegistry(request: object): void {
     this.#isBusy = true
     this.#replies.push(this.#answer(request as { type: string; node_id?: NodeId }))

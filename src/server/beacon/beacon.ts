@@ -30,6 +30,8 @@ import {
   TAKEOVER_SILENCE_MS,
   UNKNOWN_TAKEOVER_SILENCE_MS,
 } from './constants.ts'
+import type { Link } from './links.ts'
+import { Links } from './links.ts'
 import type { Send } from './probes.ts'
 import { answerQuestion } from './probes.ts'
 
@@ -58,6 +60,7 @@ export class Beacon {
   readonly #entries = new Map<NodeId, Entry>()
   readonly #unproven = new Map<NodeId, string>() // entries not confirmed by a registry → the source that claimed them; oldest first
   readonly #unprovenPerSource = new Map<string, number>()
+  readonly #links = new Links()
   readonly #remote = new Map<NodeId, Endpoint>() // ids other beacons announced → the beacon
   readonly #knowledge: NodeKnowledge | undefined
   readonly #punches = new TokenBuckets(PUNCH_BURST, PUNCHES_PER_MINUTE)
@@ -69,7 +72,22 @@ export class Beacon {
   }
 
   get entryCount(): number {
-    return this.#entries.size
+    let both = 0
+    for (const node of this.#links.nodes()) if (this.#entries.has(node)) both++
+    return this.#entries.size + this.#links.size - both
+  }
+  get linkCount(): number {
+    return this.#links.size
+  }
+
+  /** The node has proven its id on this connection. */
+  attach(link: Link): void {
+    this.#links.add(link)
+    this.#remote.delete(link.node)
+  }
+
+  detach(link: Link): void {
+    this.#links.remove(link)
   }
 
   /**
@@ -98,9 +116,24 @@ export class Beacon {
     }
   }
 
+  /**
+   * A message of a node that has proven its id. It relays in its own name only; a question for its address has no answer
+   * here, and nobody can punch towards it. Never throws. @param bytes Takes ownership.
+   */
+  handleFromLink(now: number, bytes: Uint8Array, link: Link, send: Send): void {
+    const message = decodeBeaconMessage(bytes)
+    if (typeof message === 'string') this.counters[message]++
+    else if (message.kind === 'discover') this.counters.discovers++
+    else if (message.kind !== 'relay') this.counters.notForBeacons++
+    else if (message.sender !== link.node) this.counters.relaysForged++
+    else this.#forward(now, message, bytes, send, false)
+  }
+
   /** Something waits for the node at the registry. A notice at most every two seconds: a poll returns everything. */
   notifyOfMail(now: number, node: NodeId, send: Send): void {
     const entry = this.#entries.get(node)
+    const link = this.#links.of(node)
+    if (link !== undefined) return void link.deliver(encodeMailNotice())
     if (entry === undefined || !isFresh(now, entry) || now - (entry.noticedAt ?? -Infinity) < NOTICE_PAUSE_MS) return
     entry.noticedAt = now
     send(encodeMailNotice(), entry.endpoint)
@@ -118,8 +151,9 @@ export class Beacon {
     const ids: NodeId[] = []
     for (const [nodeId, entry] of this.#entries) {
       if (ids.length === MAX_SYNC_IDS) break
-      if (isFresh(now, entry)) ids.push(nodeId)
+      if (isFresh(now, entry) && this.#links.of(nodeId) === undefined) ids.push(nodeId)
     }
+    for (const nodeId of this.#links.nodes()) if (ids.length < MAX_SYNC_IDS) ids.push(nodeId)
     const message = encodeSync(this.#beaconId, ids)
     for (const peer of this.#peers.values()) send(message, peer)
   }
@@ -138,7 +172,7 @@ export class Beacon {
       return
     }
     if (message.requester === 0 || !this.#mayPunch(now, message, from)) return
-    const target = this.#fresh(now, message.target)
+    const target = this.#links.of(message.target) === undefined ? this.#fresh(now, message.target) : undefined
     if (target === undefined) {
       this.counters.punchesUnknown++
       return
@@ -164,16 +198,26 @@ export class Beacon {
       this.counters.relaysForged++
       return
     }
+    this.#forward(now, message, bytes, send, this.#isPeer(from))
+  }
+
+  #forward(now: number, message: Message<'relay'>, bytes: Uint8Array, send: Send, isFromBeacon: boolean): void {
+    const link = this.#links.of(message.destination)
     const destination = this.#fresh(now, message.destination)
     const elsewhere = destination === undefined ? this.#remote.get(message.destination) : undefined
-    if (destination !== undefined) {
-      this.counters.relayed++
-      this.counters.relayedBytes += message.frame.length
+    if (link !== undefined || destination !== undefined) {
       // The deliver header is shorter: writing it over the end of the relay header avoids copying the frame.
       const at = RELAY_HEADER_BYTES - RELAY_DELIVER_HEADER_BYTES
       writeRelayDeliverHeader(bytes, at, message.sender)
-      send(bytes.subarray(at), destination.endpoint, 'relay')
-    } else if (elsewhere !== undefined && !this.#isPeer(from)) {
+      const frame = bytes.subarray(at)
+      if (link !== undefined && !link.deliver(frame)) {
+        this.counters.relaysLinkFull++
+        return
+      }
+      if (link === undefined) send(frame, destination!.endpoint, 'relay')
+      this.counters.relayed++
+      this.counters.relayedBytes += message.frame.length
+    } else if (elsewhere !== undefined && !isFromBeacon) {
       // never from beacon to beacon to beacon: no loops
       this.counters.forwarded++
       send(bytes, elsewhere, 'relay')
@@ -191,7 +235,7 @@ export class Beacon {
     this.counters.syncs++
     for (const [nodeId, beacon] of this.#remote) if (beacon === peer) this.#remote.delete(nodeId)
     for (const nodeId of nodeIds) {
-      if (nodeId === 0 || this.#fresh(now, nodeId) !== undefined) continue
+      if (nodeId === 0 || this.#fresh(now, nodeId) !== undefined || this.#links.of(nodeId) !== undefined) continue
       if (this.#remote.size < MAX_ENTRIES) this.#remote.set(nodeId, peer)
     }
   }
@@ -226,8 +270,16 @@ export class Beacon {
     return true
   }
 
-  /** An unregistered id gets no entry; an unconfirmed source gets no more entries than its share. */
+  /**
+   * A node with a proven connection may return to UDP before that ends; nobody else gets its place meanwhile. An
+   * unregistered id gets no entry; an unconfirmed source gets no more entries than its share.
+   */
   #admits(nodeId: NodeId, from: Endpoint): boolean {
+    const link = this.#links.of(nodeId)
+    if (link !== undefined && link.address !== from.address && !this.#isProven(nodeId, from)) {
+      this.counters.takeoversRefused++
+      return false
+    }
     if (this.#knowledge?.knows(nodeId) === false) {
       this.counters.entriesUnknown++
       return false
@@ -322,6 +374,7 @@ const COUNTED = [
   'relayedBytes',
   'relaysUnknown',
   'relaysForged',
+  'relaysLinkFull',
   'forwarded',
   'syncs',
   'syncsIgnored',

@@ -139,6 +139,11 @@ export class Registry {
     invites.sweep(now)
   }
 
+  /** The Ed25519 key of a node id, base64; undefined if it belongs to no one. */
+  keyOf(nodeId: NodeId): string | undefined {
+    return this.#tables.directory.account(nodeId)?.publicKey
+  }
+
   /** What a beacon in the same process may know about nodes (tunnel.md §7.1 [R]). */
   get knowledge(): NodeKnowledge {
     const { directory } = this.#tables

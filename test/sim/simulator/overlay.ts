@@ -12,6 +12,7 @@ import { Random } from './random.ts'
 import { SimNode } from './sim-node.ts'
 import type { SimNodeOptions } from './sim-node.ts'
 import { SimRegistry } from './sim-registry.ts'
+import { SimWss } from './sim-wss.ts'
 import { World } from './world.ts'
 
 export interface SimOverlayOptions {
@@ -32,6 +33,9 @@ export class SimOverlay {
   readonly beaconEndpoint: Endpoint = { address: '198.51.100.1', port: 9001 }
   readonly nodes: SimNode[] = []
   readonly limits = new ForeignLimits()
+  readonly wss = new SimWss(this)
+  /** What the beacon sends to a node by UDP. */
+  readonly sendFromBeacon: Send
   readonly #seed: number
 
   constructor(options: SimOverlayOptions) {
@@ -42,6 +46,7 @@ export class SimOverlay {
     this.network.audits.push(refusePlaintext)
     const second = { address: this.beaconEndpoint.address, port: this.beaconEndpoint.port + 1 }
     const send: Send = (out, to, how) => this.network.send(how === 'second' ? second : this.beaconEndpoint, to, out)
+    this.sendFromBeacon = send
     this.network.attach(this.beaconEndpoint, (bytes, source) => {
       if (options.foreignBeacon !== true) this.beacon.secondPort = second.port
       else if (!this.limits.admits(this.world.nowMs, bytes, source)) return

@@ -38,6 +38,8 @@ import type { SimOverlay } from './overlay.ts'
 import { EPOCH_MS, SimRegistryLink } from './sim-registry.ts'
 import { SimKeeper } from './sim-disk.ts'
 import { SimStream } from './sim-stream.ts'
+import { SimLink } from './sim-wss.ts'
+import type { Transport } from '../../../src/proto/rendezvous/beacon-way.ts'
 
 export interface SimNodeOptions {
   readonly hostname?: string
@@ -57,6 +59,7 @@ export interface SimNodeOptions {
   /** Behind this box: `inside` is the node's own endpoint, `outside` the address the registry sees. */
   readonly behind?: { readonly nat: Uplink; readonly inside: Endpoint; readonly outside: string }
   readonly lanEndpoints?: readonly Endpoint[]
+  readonly transport?: Transport // default: only UDP
 }
 
 export class SimNode implements Outside {
@@ -96,6 +99,9 @@ export class SimNode implements Outside {
   #scheduled = false
   #timerAt = Infinity
   #servedAt = -1
+  /** Its connection where UDP does not pass. */
+  wss: SimLink | undefined
+  #linkAt = -1
   #pausedUntil = -1
   readonly #held: ((now: number) => void)[] = []
 
@@ -166,6 +172,8 @@ export class SimNode implements Outside {
     this.#life += 1
     this.keeper.crash()
     this.link.stop()
+    this.wss?.close(undefined)
+    this.wss = undefined
     this.uplink.detach(this.endpoint)
   }
 
@@ -307,6 +315,7 @@ export class SimNode implements Outside {
       random: this.random.bytes,
       unixSeconds: (now) => Math.floor((EPOCH_MS + this.clockOffsetMs + now) / 1_000),
       timestamp: (now) => new Date(EPOCH_MS + this.clockOffsetMs + Math.floor(now)).toISOString(),
+      transport: options.transport,
       beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
       fixedEndpoint: options.fixedEndpoint,
       localEndpoint: options.localEndpoint ?? this.endpoint,
@@ -352,6 +361,7 @@ export class SimNode implements Outside {
    * allows.
    */
   #receive(now: number, bytes: Uint8Array, source: Endpoint): void {
+    if (this.options.transport === 'tcp') return
     const isSealed = bytes.length >= SEALED_OVERHEAD_BYTES && readU32(bytes, 0) === MAGIC_SEALED
     const keys = isSealed && this.nodeId % 2 === 0 ? this.core.keysOf(sealedSender(bytes)) : []
     let opened: OpenedFrame | undefined
@@ -377,8 +387,34 @@ export class SimNode implements Outside {
   send(batch: readonly DatagramSlot[], count: number): void {
     for (const slot of batch.slice(0, count)) {
       sealSlot(slot)
-      this.uplink.send(this.endpoint, slot.endpoint, slot.buffer.subarray(0, slot.length))
+      if (slot.byTcp) this.wss?.send(slot.buffer.subarray(0, slot.length))
+      else if (this.options.transport !== 'tcp')
+        this.uplink.send(this.endpoint, slot.endpoint, slot.buffer.subarray(0, slot.length))
     }
+  }
+
+  /** Like runtime/net/: opens, opens again, closes. Without an id there is nothing to prove. */
+  holdLink(isWanted: boolean): void {
+    if (!isWanted) {
+      this.wss?.end()
+      return
+    }
+    if (this.wss !== undefined || this.#linkAt > this.nowMs) return
+    if (this.nodeId === 0) return
+    const life = this.#life
+    const address = this.options.behind?.outside ?? this.endpoint.address
+    this.wss = new SimLink(this.overlay, this.nodeId, address, {
+      onUp: (isOurs) => this.#ifAlive(life, (now) => this.core.link.handleUp(now, isOurs)),
+      onRoom: (hasRoom) => this.#ifAlive(life, () => this.core.link.handleRoom(hasRoom)),
+      onDatagram: (bytes) => this.#ifAlive(life, (now) => this.core.link.handleDatagram(now, bytes)),
+      onDown: (fault) =>
+        this.#ifAlive(life, () => {
+          this.wss = undefined
+          this.#linkAt = this.nowMs + LINK_AGAIN_MS
+          this.overlay.world.at(this.#linkAt, () => this.#ifAlive(life, () => {}))
+          this.core.link.handleDown(fault)
+        }),
+    })
   }
 
   sendRegistry(request: object): void {
@@ -432,3 +468,4 @@ export class SimNode implements Outside {
 }
 
 const SOCKET_BUFFER_DATAGRAMS = 400
+const LINK_AGAIN_MS = 250

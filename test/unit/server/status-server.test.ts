@@ -59,6 +59,7 @@ test('a failed store shows in readyz and healthz, but not in livez', async () =>
     counters: () => rendezvous.counters(),
     connections: () => 0,
     beaconNodes: () => 0,
+    linkedNodes: () => 0,
     fingerprint: () => 'ab',
   }
   const server = new StatusServer({ listen: { address: '127.0.0.1', port: 0 }, status, log: LOG })

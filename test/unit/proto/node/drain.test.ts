@@ -33,6 +33,7 @@ function drained(script: Script, slots = 2): { log: string[]; verdict: Drained }
     pollDatagram: () => left.datagrams-- > 0,
     pollRegistryRequest: () => (left.requests-- > 0 ? {} : undefined),
     registryStale: script.isStale ?? false,
+    link: { way: { wantsLink: false } },
     hasNews: false,
   } as unknown as OverlayCore
   const outside = {
@@ -49,6 +50,7 @@ function drained(script: Script, slots = 2): { log: string[]; verdict: Drained }
       left.laterStreams = 0
     },
     sendRegistry: () => log.push('request'),
+    holdLink: () => {},
     dropRegistry: () => log.push('drop'),
   }
   const verdict = drain(core, outside, Array.from({ length: slots }, createSlot), 0)
@@ -87,8 +89,9 @@ test('a stream abandoned by its application is still drained', () => {
     releaseHeld: () => false,
     pollDatagram: () => false,
     pollRegistryRequest: () => undefined,
+    link: { way: { wantsLink: false } },
   } as unknown as OverlayCore
   const nothing = (): void => {}
-  drain(core, { backlog: 0, send: nothing, onEvent: nothing, sendRegistry: nothing, dropRegistry: nothing }, [], 0)
+  drain(core, { backlog: 0, send: nothing, onEvent: nothing, sendRegistry: nothing, holdLink: nothing, dropRegistry: nothing }, [], 0)
   assert.equal(polls, 1)
 })
