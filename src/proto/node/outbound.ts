@@ -87,10 +87,7 @@ export class Outbound {
     return way.current === 'tcp' ? !way.isOurs : beacon.isForeign
   }
 
-  /**
-   * What waits in the queue of a TCP connection is late; here it can still be chosen. And what it holds must arrive
-   * before anything that goes by UDP again: a daemon of today takes too much reordering for an attack (today.md U2).
-   */
+  /** What waits in the queue of a TCP connection is late, and must arrive before anything that goes by UDP again. */
   get #hasRoom(): boolean {
     const { way } = this.#state
     return way.current === 'udp' ? !way.isUp : way.hasRoom
