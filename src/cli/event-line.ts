@@ -1,7 +1,7 @@
 /** Events of a gateway as lines for people. Pure. */
 import type { GatewayEvent, ReadyEvent } from '../gateway/model/events.ts'
 import type { EndedConnectionRecord, ExposedRecord, MappedRecord } from '../gateway/model/records.ts'
-import { formatAge, formatBytes, formatNode, formatRtt } from './text.ts'
+import { formatAge, formatBytes, formatNode, formatRtt, pathName } from './text.ts'
 
 export function eventLine(event: GatewayEvent): string {
   switch (event.event) {
@@ -26,7 +26,7 @@ export function eventLine(event: GatewayEvent): string {
     case 'message':
       return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`
     case 'path':
-      return `path     ${event.peer} (node ${event.nodeId}): ${event.kind} ${event.endpoint}${event.rttMs === null ? '' : `, ${formatRtt(event.rttMs)}`}`
+      return `path     ${event.peer} (node ${event.nodeId}): ${pathName(event)} ${event.endpoint}${event.rttMs === null ? '' : `, ${formatRtt(event.rttMs)}`}`
   }
 }
 

@@ -1,4 +1,5 @@
 /** Records as text: tables, sizes, times. Pure. */
+import type { PathRecord } from '../gateway/model/records.ts'
 
 /**
  * Columns as wide as their widest cell; numeric columns are right-aligned.
@@ -120,3 +121,8 @@ export function formatNode(node: {
 }
 
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB']
+
+/** A kind of path, for people: a relay that is reached without UDP says so. */
+export function pathName({ kind, transport }: Pick<PathRecord, 'kind' | 'transport'>): string {
+  return transport === 'tcp' ? `${kind} (tcp)` : kind
+}

@@ -1,11 +1,15 @@
 /** The command line of `up`, as `createGateway` takes it too; absent values are not set. */
 export interface Flags {
-  /** Registry to join, `host:port` or `tls://host:port`. Default: 127.0.0.1:9000. */
+  /** Registry to join, `host:port` or `tls://host:port`; several, separated by commas, are tried in turn. Default: 127.0.0.1:9000. */
   readonly registry?: string
   /** SHA-256 of the registry's TLS certificate, 64 hex digits: use TLS, and accept only this certificate. */
   readonly registryFingerprint?: string
-  /** Beacon, `host:port` (UDP). Default: 127.0.0.1:9001. */
+  /** Beacon, `host:port` (UDP); several, separated by commas, are tried in turn. `wss://host:port` is for networks without UDP. Default: 127.0.0.1:9001. */
   readonly beacon?: string
+  /** `auto`, `udp` or `tcp`: how the rendezvous is reached. Default: auto, which is UDP, and TCP where UDP is dropped. */
+  readonly transport?: string
+  /** `auto` (HTTPS_PROXY, NO_PROXY), `off`, or the URL of an HTTP proxy for connections to the rendezvous. Default: auto. */
+  readonly proxy?: string
   /** UDP socket of this node, `ip:port`; port 0 picks a free one. Default: 0.0.0.0:0. */
   readonly listen?: string
   /** Public `ip:port` of this node, if it is fixed and known. Default: discovered. */

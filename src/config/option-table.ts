@@ -19,11 +19,11 @@ export const OPTIONS = {
     text: 'Configuration file, reloaded when it changes; flags and variables override it',
   },
   registry: {
-    flag: '--registry <host:port>',
+    flag: '--registry <host:port,...>',
     variable: 'REGISTRY',
     key: 'node.registry',
     fallback: '127.0.0.1:9000',
-    text: 'Registry to join (TCP), the directory of nodes; tls://host:port verifies its certificate as a browser does',
+    text: 'Registry to join (TCP), the directory of nodes; tls://host:port verifies its certificate as a browser does; several are tried in turn',
   },
   registryFingerprint: {
     flag: '--registry-fingerprint <hex>',
@@ -32,11 +32,25 @@ export const OPTIONS = {
     text: "SHA-256 of the registry's TLS certificate, which `pilotgate rendezvous` prints: use TLS and accept only this certificate",
   },
   beacon: {
-    flag: '--beacon <host:port>',
+    flag: '--beacon <host:port,...>',
     variable: 'BEACON',
     key: 'node.beacon',
     fallback: '127.0.0.1:9001',
-    text: 'Beacon to use (UDP): it reports our public address, helps with hole punching, and relays',
+    text: 'Beacon to use (UDP): it reports our public address, helps with hole punching, and relays; several are tried in turn, and wss://host:port is where networks without UDP connect',
+  },
+  transport: {
+    flag: '--transport <auto|udp|tcp>',
+    variable: 'TRANSPORT',
+    key: 'node.transport',
+    fallback: 'auto',
+    text: 'How the rendezvous is reached: by UDP and, where that is dropped, by one TCP connection (auto), or only by one of them',
+  },
+  proxy: {
+    flag: '--proxy <auto|off|url>',
+    variable: 'PROXY',
+    key: 'node.proxy',
+    fallback: 'auto',
+    text: 'HTTP proxy for connections to the rendezvous; auto: HTTPS_PROXY and NO_PROXY; put a URL with a password into a variable, not on the command line',
   },
   listen: {
     flag: '--listen <ip:port>',

@@ -35,6 +35,7 @@ import { NO_DIRECT_UDP } from '../gateway/model/path-policy.ts'
 import { isHostname, parsePeerName, withoutBrackets } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
+import type { Transport } from '../proto/rendezvous/beacon-way.ts'
 import { blamed } from './blame.ts'
 import type { Sources } from './sources.ts'
 import { flagName, OPTIONS, variableName } from './option-table.ts'
@@ -45,10 +46,15 @@ import {
   FINGERPRINT_FORM,
   isFingerprint,
   isFixedEndpoint,
-  isHostPort,
+  isBeacons,
+  isProxy,
+  isProxyOff,
   isRegistry,
   parseLocal,
   parsePortRange,
+  PROXY_FORM,
+  TRANSPORT_FORM,
+  TRANSPORTS,
 } from './schema.ts'
 
 /**
@@ -88,8 +94,10 @@ function combined(sources: Sources): GatewayOptions {
     config.observe.listen
   return {
     registry: pick('registry', isRegistry, `${HOST_PORT}, or tls://host:port`) ?? node.registry,
+    transport: transportOf(sources),
+    ...proxyOf(sources),
     ...(registryFingerprint === undefined ? {} : { registryFingerprint }),
-    beacon: pick('beacon', isHostPort, HOST_PORT) ?? node.beacon,
+    beacon: pick('beacon', isBeacons, HOST_PORT) ?? node.beacon,
     listen:
       pick('listen', (value) => parseListen(value) !== undefined, 'an IP address and port as 0.0.0.0:0') ?? node.listen,
     ...(endpoint === undefined ? {} : { endpoint }),
@@ -117,6 +125,27 @@ function combined(sources: Sources): GatewayOptions {
     ...networksOf(sources),
     ...daemonOf(sources),
   }
+}
+
+function transportOf(sources: Sources): Transport {
+  const isTransport = (value: string): value is Transport => TRANSPORTS.some((one) => one === value)
+  const given = pickText(sources, 'transport', isTransport, TRANSPORT_FORM)
+  return given !== undefined && isTransport(given) ? given : (sources.file?.config.node.transport ?? 'auto')
+}
+
+/** The URL may hold a password: it appears in no message. */
+function proxyOf(sources: Sources): Pick<GatewayOptions, 'outboundProxy'> {
+  const { flags, env, file } = sources
+  const text = flags.proxy ?? variable(env, OPTIONS.proxy.variable) ?? file?.config.node.proxy ?? 'auto'
+  if (!isProxy(text)) {
+    const name = flags.proxy === undefined ? variableName('proxy') : flagName('proxy')
+    throw new PilotError('USAGE', `${name}: expected ${PROXY_FORM}`)
+  }
+  if (isProxyOff(text)) return {}
+  if (text !== 'auto') return { outboundProxy: { url: text, except: '', isFromEnvironment: false } }
+  const url = env['HTTPS_PROXY'] || env['https_proxy'] || env['ALL_PROXY'] || env['all_proxy'] || ''
+  if (!/^https?:\/\//.test(url) || !isProxy(url)) return {} // SOCKS proxies are named there too: not ours
+  return { outboundProxy: { url, except: env['NO_PROXY'] || env['no_proxy'] || '', isFromEnvironment: true } }
 }
 
 /** @throws PilotError USAGE, CONFLICT: for a conflict among these mappings and exposures. */
@@ -183,7 +212,8 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
     )
   const registry =
     flags.registry ?? variable(env, 'REGISTRY') ?? (inFile('registry') ? file?.config.node.registry : undefined)
-  return { daemon: registry === undefined ? { socket } : { socket, registry } }
+  const first = registry?.split(',')[0]?.trim() // a daemon has one
+  return { daemon: first === undefined ? { socket } : { socket, registry: first } }
 }
 
 /** The mappings in a file. */
@@ -395,6 +425,7 @@ type TextKey =
   | 'registry'
   | 'registryFingerprint'
   | 'beacon'
+  | 'transport'
   | 'listen'
   | 'endpoint'
   | 'hostname'
@@ -427,7 +458,16 @@ function unique(values: readonly string[]): string[] {
   return [...new Set(values)]
 }
 
-const NODE_OF_OUR_OWN = ['beacon', 'listen', 'endpoint', 'hostname', 'public', 'identity'] as const
+const NODE_OF_OUR_OWN = [
+  'beacon',
+  'transport',
+  'proxy',
+  'listen',
+  'endpoint',
+  'hostname',
+  'public',
+  'identity',
+] as const
 
 const HOST_PORT = 'a host and port as 127.0.0.1:9000'
 

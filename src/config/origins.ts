@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isAlias, isMap, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
 import { formatExposeSpec, type ExposeSpec } from '../gateway/model/expose-spec.ts'
+import { parseProxy } from '../runtime/net/proxy.ts'
 import { formatListen } from '../gateway/model/listen.ts'
 import { formatMapSpec, type MapSpec } from '../gateway/model/map-spec.ts'
 import type { GatewayOptions } from '../gateway/model/options.ts'
@@ -199,6 +200,9 @@ const VALUE_OF: { readonly [Name in SingleName]: (options: GatewayOptions) => un
   registry: ({ registry }) => registry,
   registryFingerprint: ({ registryFingerprint }) => registryFingerprint,
   beacon: ({ beacon }) => beacon,
+  transport: ({ transport }) => transport,
+  proxy: ({ outboundProxy: proxy }) =>
+    proxy === undefined ? 'off' : `http${proxy.url.startsWith('https:') ? 's' : ''}://${parseProxy(proxy.url).shown}`,
   listen: ({ listen }) => listen,
   endpoint: ({ endpoint }) => endpoint,
   hostname: ({ hostname }) => hostname,

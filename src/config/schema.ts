@@ -11,7 +11,8 @@ import { isHostname, parseAddress, parsePeerName } from '../base/address.ts'
 import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
-import { parseFingerprint } from '../runtime/net/endpoints.ts'
+import { beaconTargets, listOf, parseFingerprint } from '../runtime/net/endpoints.ts'
+import { parseProxy } from '../runtime/net/proxy.ts'
 import { CLIENT_FORM, isClientBlock } from '../gateway/model/clients.ts'
 import { ALLOW_FORM, isTag, parseAllow, TAG_FORM, tagOf, TRUSTED } from '../gateway/model/allow.ts'
 import { DURATION_FORM, parseDuration } from '../gateway/model/duration.ts'
@@ -39,12 +40,14 @@ import { PATH_FORM, PATH_POLICIES } from '../gateway/model/path-policy.ts'
 import { failing, portsOf } from '../gateway/model/spec-text.ts'
 import { keyText, OPTIONS } from './option-table.ts'
 
+export const TRANSPORTS = ['auto', 'udp', 'tcp'] as const
+export const TRANSPORT_FORM = 'auto, udp or tcp'
+export const PROXY_FORM = 'auto, off, or a URL as "http://proxy.example:3128"'
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
 const networkText = 'the number of a network from 1 to 65535, or { id, tokenFile }'
 const networkId = z.int({ error: networkText }).min(1, { error: networkText }).max(65_535, { error: networkText })
 const keysAndValues = 'keys with values'
-const hostPort = text('a host and port as "127.0.0.1:9000"', isHostPort)
 const listenPort = text('an IP address and port as "127.0.0.1:8080"', (value) => parseListen(value) !== undefined)
 const groupText = 'a hostname, an address as "0:0000.0000.0004", a node id, or "tag:NAME"'
 const groupPeer = text(groupText, (value) => tagOf(value) !== undefined || parsePeerName(value) !== undefined)
@@ -65,7 +68,11 @@ const NodeSection = section({
     .default(OPTIONS.registry.fallback)
     .describe(keyText('registry')),
   registryFingerprint: text(FINGERPRINT_FORM, isFingerprint).optional().describe(keyText('registryFingerprint')),
-  beacon: hostPort.default(OPTIONS.beacon.fallback).describe(keyText('beacon')),
+  beacon: text('a host and port as "127.0.0.1:9001", or several, separated by commas', isBeacons)
+    .default(OPTIONS.beacon.fallback)
+    .describe(keyText('beacon')),
+  transport: z.enum(TRANSPORTS, { error: TRANSPORT_FORM }).default('auto').describe(keyText('transport')),
+  proxy: text(PROXY_FORM, isProxy).default('auto').describe(keyText('proxy')),
   listen: listenPort.default(OPTIONS.listen.fallback).describe(keyText('listen')),
   endpoint: text('a public IP address and port as "203.0.113.7:4000"', isFixedEndpoint)
     .optional()
@@ -355,7 +362,31 @@ export function parseLocal(value: number | string): { readonly address: string; 
 
 /** `host:port`, perhaps behind `tls://`. */
 export function isRegistry(value: string): boolean {
-  return isHostPort(value.replace(/^tls:\/\//, ''))
+  return listOf(value).every((one) => isHostPort(one.replace(/^tls:\/\//, '')))
+}
+
+export function isBeacons(value: string): boolean {
+  try {
+    const { udp, wss } = beaconTargets(value)
+    return [...udp, ...wss].every(({ port }) => port > 0)
+  } catch {
+    return false
+  }
+}
+
+/** `auto`, `off` or a URL. */
+export function isProxy(value: string): boolean {
+  if (value === 'auto' || isProxyOff(value)) return true
+  try {
+    parseProxy(value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+export function isProxyOff(value: string): boolean {
+  return /^(off|none|no|false|direct)$/.test(value)
 }
 
 export function isFingerprint(value: string): boolean {

@@ -35,6 +35,11 @@ export class EventTeller {
       case 'hostname_refused':
         this.#onHostnameRefused(event.hostname, event.text)
         return
+      case 'transport':
+        if (event.transport === 'tcp')
+          log.warn({ transport: 'tcp' }, 'the beacon does not answer over UDP: peers are reached by relay over TCP')
+        else log.info({ transport: 'udp' }, 'the beacon answers over UDP again')
+        return
       case 'endpoint':
         log.debug({ endpoint: event.endpoint }, 'public endpoint, as the beacon sees it')
         return
@@ -74,7 +79,7 @@ export class EventTeller {
         return
       }
       case 'path':
-        this.#onPath(event.node, event.peerName, event.path)
+        this.#onPath(event.node, event.peerName, event.path, event.reason)
         return
       case 'nat':
         log.info({ mapping: event.mapping, filtering: event.filtering }, `NAT: ${describeNat(event)}`)
@@ -168,22 +173,22 @@ export class EventTeller {
       )
   }
 
-  #onPath(nodeId: NodeId, peer: string, path: PathStatus): void {
+  #onPath(nodeId: NodeId, peer: string, path: PathStatus, reason: string | undefined): void {
     clearTimeout(this.#unmeasured.get(nodeId))
     this.#unmeasured.delete(nodeId)
     if (path.rttMs === null) {
       // just proven; it is reported again in a moment, with its round trip
-      this.#unmeasured.set(nodeId, setTimeout(() => this.#tellPath(nodeId, peer, path), MEASURE_MS).unref())
+      this.#unmeasured.set(nodeId, setTimeout(() => this.#tellPath(nodeId, peer, path, reason), MEASURE_MS).unref())
       return
     }
-    this.#tellPath(nodeId, peer, path)
+    this.#tellPath(nodeId, peer, path, reason)
   }
 
-  #tellPath(nodeId: NodeId, peer: string, path: PathStatus): void {
-    const told = `${path.kind} ${path.endpoint} ${path.mtu}`
+  #tellPath(nodeId: NodeId, peer: string, path: PathStatus, reason: string | undefined): void {
+    const told = `${path.kind} ${path.transport} ${path.endpoint} ${path.mtu}`
     if (this.#toldPaths.get(nodeId) === told) return
     this.#toldPaths.set(nodeId, told)
-    this.#onEvent({ event: 'path', peer, nodeId, ...path })
+    this.#onEvent({ event: 'path', peer, nodeId, ...path, ...(reason !== undefined && { reason }) })
   }
 }
 

@@ -212,6 +212,7 @@ export type PathKind = 'direct' | 'lan' | 'punched' | 'relay'
 export interface PathStatus {
   readonly kind: PathKind
   readonly endpoint: string
+  readonly transport: 'udp' | 'tcp' // tcp: the relay is reached without UDP
   readonly rttMs: number | null
   readonly mtu: number // largest UDP payload proven on this path, bytes
 }
@@ -269,14 +270,23 @@ export interface NameConflict {
 export interface OverlayStatus {
   readonly udp: string | null // our UDP socket
   readonly registry: {
-    readonly endpoint: string
+    readonly endpoint: string // as configured
+    readonly address?: string | null // of several, the one in use; null: not connected
     readonly state: 'connecting' | 'registered' | 'unreachable'
     readonly since: string
     /** Why it cannot be reached. */
     readonly code?: ErrorCode
     readonly reason?: string
   } | null
-  readonly beacon: { readonly endpoint: string; readonly observed: string | null } | null
+  readonly beacon: {
+    readonly endpoint: string // as configured
+    readonly observed: string | null // where it sees us; null: unknown, or without UDP
+    readonly transport: 'udp' | 'tcp'
+    readonly address: string | null // the one in use; null: none yet
+    readonly proxy: string | null // host:port of the HTTP proxy on the way
+    readonly reason: string // for this transport
+    readonly dropped: number // datagrams for which the TCP connection had no room
+  } | null
   readonly nat: NatStatus | null
   readonly daemon: { readonly socket: string; readonly state: 'connected' | 'lost'; readonly since: string } | null
   readonly counters: Readonly<Record<string, number>>
@@ -341,7 +351,15 @@ export type OverlayEvent =
       readonly state: 'connected' | 'unreachable' | 'restarted'
     }
   /** The path in use has changed, or its measurements have. */
-  | { readonly kind: 'path'; readonly node: NodeId; readonly peerName: string; readonly path: PathStatus }
+  | {
+      readonly kind: 'path'
+      readonly node: NodeId
+      readonly peerName: string
+      readonly path: PathStatus
+      readonly reason: string | undefined
+    }
+  /** Datagrams to and from the beacon go another way from now on. */
+  | { readonly kind: 'transport'; readonly transport: 'udp' | 'tcp' }
   /** The NAT in front of us is known, or known better. */
   | ({ readonly kind: 'nat' } & NatStatus)
   /** The daemon went away, with every stream; or it is back, with the exposed ports. */

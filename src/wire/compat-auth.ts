@@ -3,7 +3,7 @@
  *
  *   server → {"type":"auth_challenge","nonce":"<64 hex>","ts":<unix s>}
  *   client → {"type":"auth_reply","node_id":N,"public_key":"<base64>","sig":"<base64>"}
- *   server → {"type":"auth_ok"}
+ *   server → {"type":"auth_ok"}                          ours: also "server":"pilotgate"
  *
  * `sig` is the Ed25519 signature of `compat_auth:<node id>:<ts>:<nonce>` by the key that is registered for the id.
  * Afterwards each binary message is one datagram to or from the beacon.
@@ -36,7 +36,8 @@ export function encodeAuthReply({ nodeId, publicKey, signature }: AuthReply): st
   })
 }
 
-export const AUTH_OK = JSON.stringify({ type: 'auth_ok' })
+/** Ours adds its name, which others do not read. */
+export const AUTH_OK = JSON.stringify({ type: 'auth_ok', server: 'pilotgate' })
 
 /** The text that the node signs. */
 export function compatAuthText(nodeId: NodeId, { nonce, ts }: AuthChallenge): string {
@@ -63,6 +64,11 @@ export function parseAuthReply(text: string): AuthReply | undefined {
 /** Never throws. */
 export function isAuthOk(text: string): boolean {
   return fields(text)['type'] === 'auth_ok'
+}
+
+/** The text of an `auth_ok`: is it from a rendezvous of ours? */
+export function isOwnServer(text: string): boolean {
+  return fields(text)['server'] === 'pilotgate'
 }
 
 function fields(text: string): Readonly<Record<string, unknown>> {

@@ -262,4 +262,3 @@ function flipped(bytes: Uint8Array): Uint8Array {
   copy[copy.length - 1]! ^= 1
   return copy
 }
-

@@ -17,7 +17,7 @@ import type { Limits } from '../../gateway/model/expose-spec.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
 import { causeText, whoIs } from '../event-line.ts'
-import { clock, formatAge, formatBytes, formatRtt, formatUntil, plural, unverified } from '../text.ts'
+import { clock, formatAge, formatBytes, formatRtt, formatUntil, plural, unverified, pathName } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addList(cli: Cli): void {
@@ -182,7 +182,7 @@ function peerLines(peers: readonly PeerRecord[], out: Output): string[] {
     peer.address,
     peer.trusted ? 'yes' : 'no',
     peer.state,
-    peer.path?.kind ?? '-',
+    peer.path === null ? '-' : pathName(peer.path),
     peer.path?.endpoint ?? '-',
     peer.path?.rttMs === null || peer.path === null ? '-' : formatRtt(peer.path.rttMs),
     String(peer.streams),
@@ -201,7 +201,7 @@ function pathLines(peer: PeerRecord, out: Output): string[] {
   const title = `${peer.hostname ?? peer.address}, ${peer.state}${peer.reason === null ? '' : `; ${peer.reason}`}`
   if (peer.paths.length === 0) return [title, '  no known path', '']
   const rows = peer.paths.map((path) => [
-    `  ${path.kind}`,
+    `  ${pathName(path)}`,
     path.endpoint,
     path.state,
     path.rttMs === null ? '-' : formatRtt(path.rttMs),

@@ -90,16 +90,28 @@ function fronts({ http, proxy, dns, observe }: StatusRecord): [string, string][]
   ]
 }
 
+/** Of several addresses the one in use, unless it is the one that is configured. */
+function several(configured: string, inUse: string | null | undefined): string {
+  const isNamed = inUse === null || inUse === undefined || configured.replace(/^tls:\/\//, '') === inUse
+  return isNamed || !/,|[a-z]/i.test(configured.replace(/^tls:\/\//, '')) ? '' : `, in use ${inUse}`
+}
+
 function standing({ registry, beacon, nat, daemon }: StatusRecord): [string, string][] {
   const rows: [string, string][] = []
   if (registry !== null) {
     const why = registry.reason === undefined ? '' : `: ${registry.reason}`
-    rows.push(['registry', `${registry.endpoint}, ${registry.state} since ${registry.since}${why}`])
+    const at = several(registry.endpoint, registry.address)
+    rows.push(['registry', `${registry.endpoint}${at}, ${registry.state} since ${registry.since}${why}`])
   }
-  if (beacon !== null)
+  if (beacon?.transport === 'tcp')
     rows.push([
       'beacon',
-      `${beacon.endpoint}, ${beacon.observed === null ? 'has not reported our public address yet' : `sees us at ${beacon.observed}`}`,
+      `relay (tcp): ${beacon.reason}; ${beacon.address ?? 'not connected'}${beacon.proxy === null ? '' : ` through the proxy ${beacon.proxy}`}`,
+    ])
+  else if (beacon !== null)
+    rows.push([
+      'beacon',
+      `${beacon.endpoint}${several(beacon.endpoint, beacon.address)}, ${beacon.observed === null ? 'has not reported our public address yet' : `sees us at ${beacon.observed}`}`,
     ])
   if (nat !== null)
     rows.push([

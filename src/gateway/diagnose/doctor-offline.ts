@@ -10,7 +10,15 @@ import { BeaconClient } from '../../proto/rendezvous/beacon-client.ts'
 import { NatProbe } from '../../proto/rendezvous/nat-probe.ts'
 import { literal } from '../../runtime/net/addresses.ts'
 import { tryRegistry } from '../../runtime/net/ask-registry.ts'
-import { registryTarget } from '../../runtime/net/endpoints.ts'
+import { checkCompat } from '../../runtime/net/compat-check.ts'
+import {
+  beaconTargets,
+  parseFingerprint,
+  registryTargets,
+  type RegistryTarget,
+  type WssTarget,
+} from '../../runtime/net/endpoints.ts'
+import { proxyFor, type ProxySettings } from '../../runtime/net/proxy.ts'
 import { maxDatagramTo, ownNetwork } from '../../runtime/net/interfaces.ts'
 import { createSlot } from '../../proto/node/datagram-slot.ts'
 import type { Received } from '../../runtime/net/datagram-port.ts'
@@ -22,13 +30,21 @@ import type { DoctorRecord } from '../model/records.ts'
 
 /** @throws PilotError if the UDP socket cannot be bound, or the beacon's name does not resolve. */
 export async function checkUp(
-  options: Pick<GatewayOptions, 'registry' | 'registryFingerprint' | 'beacon' | 'listen'>,
+  options: Pick<
+    GatewayOptions,
+    'registry' | 'registryFingerprint' | 'beacon' | 'listen' | 'transport' | 'outboundProxy'
+  >,
 ): Promise<DoctorRecord> {
-  const beacon = await literal(endpointOf(options.beacon))
-  const [answer, sight] = await Promise.all([
-    tryRegistry(registryTarget(options.registry, options.registryFingerprint), QUESTION, PATIENCE_MS),
-    lookAtBeacon(endpointOf(options.listen), beacon),
+  const { outboundProxy: proxy, transport = 'auto', registryFingerprint } = options
+  const { udp, wss } = beaconTargets(options.beacon)
+  const beacon = udp[0] === undefined ? undefined : await literal(udp[0])
+  const usesUdp = beacon !== undefined && transport !== 'tcp'
+  const [answer, sight, tcp] = await Promise.all([
+    askFirst(registryTargets(options.registry, registryFingerprint), proxy),
+    lookAtBeacon(endpointOf(options.listen), usesUdp ? beacon : NOWHERE),
+    transport === 'udp' ? undefined : tcpWay(wss, registryFingerprint, proxy),
   ])
+  const isTcp = tcp !== undefined && tcp.address !== null && !sight.beacon.isAnswering
   return diagnose({
     registry: {
       endpoint: options.registry,
@@ -37,12 +53,49 @@ export async function checkUp(
       fault: 'code' in answer ? answer : undefined,
     },
     ...sight,
-    beacon: { ...sight.beacon, endpoint: options.beacon },
-    mtu: maxDatagramTo(beacon),
+    beacon: {
+      ...sight.beacon,
+      endpoint: options.beacon,
+      transport: isTcp ? 'tcp' : 'udp',
+      address: isTcp ? tcp.address : null,
+      proxy: isTcp ? tcp.proxy : null,
+      reason: `${usesUdp ? 'the beacon does not answer over UDP' : 'only TCP is allowed'}${tcp?.fault === undefined ? '' : `; ${tcp.fault}`}`,
+    },
+    mtu: maxDatagramTo(beacon ?? NOWHERE),
     peers: [],
     nameConflicts: [],
     isRunning: false,
   })
+}
+
+/** The first registry that answers, or why the last one does not. */
+async function askFirst(
+  targets: readonly RegistryTarget[],
+  proxy: ProxySettings | undefined,
+): ReturnType<typeof tryRegistry> {
+  const through = proxy?.isFromEnvironment === true ? undefined : proxy
+  for (const target of targets.slice(0, -1)) {
+    const answer = await tryRegistry(target, QUESTION, PATIENCE_MS, through)
+    if ('reply' in answer) return answer
+  }
+  return await tryRegistry(targets.at(-1)!, QUESTION, PATIENCE_MS, through)
+}
+
+/** The first place that serves nodes without UDP, or why the last one does not. */
+async function tcpWay(
+  wss: readonly WssTarget[],
+  registryFingerprint: string | undefined,
+  proxy: ProxySettings | undefined,
+): Promise<{ readonly address: string | null; readonly proxy: string | null; readonly fault: string | undefined }> {
+  const fingerprint = registryFingerprint === undefined ? undefined : parseFingerprint(registryFingerprint)
+  let fault: string | undefined
+  for (const target of wss) {
+    const shown = proxyFor(proxy, target.address, target.port)?.shown ?? null
+    const why = await checkCompat(target, fingerprint, proxy, PATIENCE_MS)
+    if (why === undefined) return { address: `wss://${formatEndpoint(target)}`, proxy: shown, fault: undefined }
+    fault = `wss://${formatEndpoint(target)}: ${why}`
+  }
+  return { address: null, proxy: null, fault }
 }
 
 async function lookAtBeacon(listen: Endpoint, beacon: Endpoint) {
@@ -101,6 +154,8 @@ function endpointOf(text: string): Endpoint {
   return endpoint
 }
 
+/** Without UDP; the port sends nothing there. */
+const NOWHERE: Endpoint = { address: '', port: 0 }
 /** Every registry answers this to anyone. */
 const QUESTION = { type: 'lookup', node_id: 1 }
 /** Four requests to a beacon that does not answer take two seconds, a NAT probe as long. */

@@ -21,6 +21,11 @@ export interface Symptoms {
     readonly observed: string | null
     readonly isAnswering: boolean
     readonly unanswered: number
+    /** How it is reached, where that leads, and why that way. */
+    readonly transport: 'udp' | 'tcp'
+    readonly address: string | null
+    readonly proxy: string | null
+    readonly reason: string
   }
   readonly nat: NatRecord
   readonly udp: string // where our socket is bound
@@ -162,7 +167,28 @@ function registryCheck({ registry }: Symptoms): DoctorCheck {
   }
 }
 
-function udpCheck({ registry, beacon }: Symptoms, udp: DoctorRecord['udp']): DoctorCheck {
+/** Without UDP: whether TCP replaces it. */
+function tcpCheck({ beacon }: Symptoms): DoctorCheck {
+  const { address, proxy, reason } = beacon
+  const way = `${address ?? ''}${proxy === null ? '' : ` through the proxy ${proxy}`}`
+  if (address !== null)
+    return {
+      name: 'udp',
+      state: 'warn',
+      text: `relay (tcp): ${reason}; the rendezvous is reached at ${way}. Peers are reached by relay only, which works but is slower`,
+      hint: `Allow outgoing UDP to ${beacon.endpoint} and its replies, preferably to any address, for direct paths.`,
+    }
+  return {
+    name: 'udp',
+    state: 'fail',
+    text: `neither UDP nor TCP leads to the beacon: ${reason}`,
+    hint: `Allow outgoing UDP to ${beacon.endpoint}, or TCP to the port that \`pilotgate rendezvous --wss\` serves, or name a proxy with --proxy.`,
+  }
+}
+
+function udpCheck(symptoms: Symptoms, udp: DoctorRecord['udp']): DoctorCheck {
+  const { registry, beacon } = symptoms
+  if (beacon.transport === 'tcp') return tcpCheck(symptoms)
   if (udp === 'passes')
     return {
       name: 'udp',
@@ -174,7 +200,7 @@ function udpCheck({ registry, beacon }: Symptoms, udp: DoctorRecord['udp']): Doc
     return {
       name: 'udp',
       state: 'fail',
-      text: `UDP is blocked, or the beacon is down: ${beacon.endpoint} has not answered ${questions}, while the registry answers over TCP. Without UDP there is no tunnel to any peer`,
+      text: `UDP is blocked, or the beacon is down: ${beacon.endpoint} has not answered ${questions}, while the registry answers over TCP. ${beacon.reason}`,
       hint: `Allow outgoing UDP to ${beacon.endpoint} and its replies, preferably to any address: peers are reached over UDP too.`,
     }
   }
@@ -198,7 +224,7 @@ function natCheck({ nat, beacon }: Symptoms): DoctorCheck {
   if (!beacon.isAnswering)
     return {
       name: 'nat',
-      state: 'warn',
+      state: beacon.transport === 'tcp' ? 'ok' : 'warn',
       text: 'The kind of NAT cannot be determined while the beacon does not answer.',
     }
   const isHard = nat.mapping === 'address-and-port-dependent' || nat.mapping === 'address-dependent'
@@ -273,7 +299,7 @@ function peerCheck(peer: PeerRecord): DoctorCheck[] {
       {
         name: 'peer',
         state: 'warn',
-        text: `${name} is reached by relay: ${(peer.reason ?? '').replace(/^relay: /, '')}`,
+        text: `${name} is reached by ${peer.path.transport === 'tcp' ? 'relay (tcp)' : 'relay'}: ${(peer.reason ?? '').replace(/^relay(?: \(tcp\))?: /, '')}`,
       },
     ]
   return []

@@ -27,7 +27,12 @@ export type GatewayEvent =
       readonly nameVerified: boolean // false: `peer` is an address, or only the registry's name for the node
       readonly fingerprint: string | null // of its key
     }
-  | ({ readonly event: 'path'; readonly peer: string; readonly nodeId: NodeId } & PathRecord)
+  | ({
+      readonly event: 'path'
+      readonly peer: string
+      readonly nodeId: NodeId
+      readonly reason?: string // for this path
+    } & PathRecord)
   /** One of our tickets has been used. */
   | {
       readonly event: 'ticket'

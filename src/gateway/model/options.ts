@@ -1,4 +1,6 @@
 /** The options of a gateway, and the part that can change while it runs. */
+import type { Transport } from '../../proto/rendezvous/beacon-way.ts'
+import type { ProxySettings } from '../../runtime/net/proxy.ts'
 import type { ExposeSpec } from './expose-spec.ts'
 import type { MapSpec } from './map-spec.ts'
 
@@ -10,9 +12,11 @@ export interface PinnedPeer {
 }
 
 export interface GatewayOptions {
-  readonly registry: string // host:port, or tls://host:port
+  readonly registry: string // host:port, or tls://host:port; several, separated by commas
   readonly registryFingerprint?: string // of its TLS certificate, the only one then accepted
-  readonly beacon: string // host:port
+  readonly beacon: string // host:port, and wss://host:port; several, separated by commas
+  readonly transport?: Transport // absent: auto
+  readonly outboundProxy?: ProxySettings // for connections to the rendezvous; holds credentials
   readonly listen: string // ip:port of the UDP socket
   readonly endpoint?: string // fixed public endpoint; absent: discovered
   readonly hostname?: string

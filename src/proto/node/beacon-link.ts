@@ -49,6 +49,11 @@ export class BeaconLink implements Machine {
     if (hasRoom) this.#outbound.releaseRelay()
   }
 
+  /** The beacon that was silent is replaced by another: ask it at once. */
+  handleOtherBeacon(now: Instant): void {
+    this.#state.beacon.askNow(now)
+  }
+
   /** Takes ownership of `bytes`. */
   handleDatagram(now: Instant, bytes: Uint8Array): void {
     this.#inbound.handleLinkDatagram(now, bytes)

@@ -183,7 +183,8 @@ export class Chores {
     }
     if ((news & TUNNEL_FAILED) !== 0 && !peer.connected) {
       const { beacon, way, options, registry } = this.#state
-      const isBlocked = options.beacon !== undefined && registry.connected && !beacon.isAnswering(now) && !way.carriesTcp
+      const isBlocked =
+        options.beacon !== undefined && registry.connected && !beacon.isAnswering(now) && !way.carriesTcp
       if (isBlocked)
         this.#dialler.failPeer(
           now,

@@ -8,7 +8,12 @@ import { BROADCAST_NODE } from '../../base/address.ts'
 import { DATA_PORT } from '../../base/overlay-ports.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, TYPE_PUNCH_COMMAND, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
+import {
+  FIRST_FRAME_BYTE,
+  TYPE_DISCOVER_REPLY,
+  TYPE_PUNCH_COMMAND,
+  decodeBeaconMessage,
+} from '../../wire/beacon-messages.ts'
 import {
   FLAG_ACK,
   FLAG_RST,

@@ -74,7 +74,9 @@ export class Outbound {
       }
       const filled =
         this.#fillQueued(now, peer, peer.control, slot) ||
-        (!peer.isHeldBack && !isFull && (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
+        (!peer.isHeldBack &&
+          !isFull &&
+          (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
       if (isPaced && filled) this.#relayed.spend(now, 1)
       this.#state.touchPeerQueue(peer)
       if (filled) return true

@@ -20,7 +20,9 @@ export function pathReason(state: NodeState, peer: Peer, now: Instant): string |
     case 'direct':
       return `direct: ${directReason(state, peer)}`
     case 'relay':
-      return `relay: ${relayReason(state, peer, now)}`
+      return state.way.current === 'tcp'
+        ? `relay (tcp): ${state.way.transport === 'tcp' ? 'only TCP is allowed' : 'UDP is dropped between us and the beacon'}`
+        : `relay: ${relayReason(state, peer, now)}`
   }
 }
 

@@ -162,8 +162,7 @@ export class Resolver {
     if (this.#state.options.beacon === undefined || now - peer.asked.knockedAt < k.KNOCK_MS) return
     peer.asked.knockedAt = now
     const { punchRequests, beacon } = this.#state
-    if (punchRequests.ask(now, peer.node, peer.wanted, beacon.isForeign))
-      this.#outbound.sendPunchRequest(peer.node)
+    if (punchRequests.ask(now, peer.node, peer.wanted, beacon.isForeign)) this.#outbound.sendPunchRequest(peer.node)
   }
 
   /**

@@ -105,6 +105,7 @@ export interface TrustView {
 export interface BeaconView {
   readonly observed: Endpoint | undefined // where it sees us
   readonly silent: boolean
+  readonly answeredAt: Instant // -Infinity: never
   readonly unanswered: number // questions since its last answer
   isAnswering(now: Instant): boolean
 }

@@ -11,13 +11,7 @@
 import type { Instant } from '../../base/types.ts'
 import type { Machine } from '../machine.ts'
 import type { BeaconClient } from './beacon-client.ts'
-import {
-  GIVE_UP_UDP_AFTER,
-  MAX_UDP_PROOF_MS,
-  UDP_DOUBTED_AFTER,
-  UDP_LASTING_MS,
-  UDP_PROOF_MS,
-} from './constants.ts'
+import { GIVE_UP_UDP_AFTER, MAX_UDP_PROOF_MS, UDP_DOUBTED_AFTER, UDP_LASTING_MS, UDP_PROOF_MS } from './constants.ts'
 
 /** `auto`: UDP, and TCP where that fails. */
 export type Transport = 'auto' | 'udp' | 'tcp'

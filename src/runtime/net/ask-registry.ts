@@ -2,6 +2,7 @@
 import { PilotError } from '../../base/errors.ts'
 import { RegistryFrameReader, encodeRegistryFrame, parseRefusal } from '../../wire/registry-messages.ts'
 import type { RegistryTarget } from './endpoints.ts'
+import type { ProxySettings } from './proxy.ts'
 import type { RegistryFault } from './registry-fault.ts'
 import { openRegistry } from './registry-socket.ts'
 
@@ -20,28 +21,32 @@ export function tryRegistry(
   target: RegistryTarget,
   request: object,
   patienceMs = PATIENCE_MS,
+  proxy?: ProxySettings,
 ): Promise<{ readonly reply: object } | RegistryFault> {
   return new Promise((resolve) => {
     let hasAnswered = false
-    const socket = openRegistry(target, {
-      onReady: () => void socket.write(encodeRegistryFrame(request)),
-      onClose: (fault) => {
-        clearTimeout(timer)
-        resolve(fault)
-      },
-      hasAnswered: () => hasAnswered,
-    })
-    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), patienceMs)
     const reader = new RegistryFrameReader()
-    socket.on('data', (chunk: Uint8Array) => {
-      reader.push(chunk)
-      const reply = reader.next()
-      if (reply === undefined) return
-      hasAnswered = true
-      if (typeof reply === 'string') return void socket.destroy(new Error(`it sent a frame that is ${reply}`))
-      resolve({ reply })
-      socket.destroySoon()
-    })
+    const socket = openRegistry(
+      { target: { ...target, proxy }, host: target.address },
+      {
+        onReady: () => socket.write(encodeRegistryFrame(request)),
+        onData: (chunk) => {
+          reader.push(chunk)
+          const reply = reader.next()
+          if (reply === undefined) return
+          hasAnswered = true
+          if (typeof reply === 'string') return socket.destroy(new Error(`it sent a frame that is ${reply}`))
+          resolve({ reply })
+          socket.end()
+        },
+        onClose: (fault) => {
+          clearTimeout(timer)
+          resolve(fault)
+        },
+        hasAnswered: () => hasAnswered,
+      },
+    )
+    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), patienceMs)
   })
 }
 

@@ -1,18 +1,20 @@
 /**
- * The beacon's address: UDP needs an address, people write a name. A name that does not resolve does not prevent a
- * start; it is retried until it does, and again whenever the beacon falls silent, because it may have moved.
+ * The beacon's address: UDP needs an address, people write a name, or several. A name that does not resolve does not
+ * prevent a start; it is retried until it does, and again whenever the beacon falls silent, because it may have moved.
+ * Of several addresses the next one is tried when one is silent, and one that answers is kept.
  */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import type { Endpoint } from '../../base/types.ts'
-import { formatEndpoint } from '../../base/types.ts'
+import type { Endpoint, Instant } from '../../base/types.ts'
+import { formatEndpoint, sameEndpoint } from '../../base/types.ts'
 import type { Logger } from '../../base/logger.ts'
 
-export type Resolve = (name: string) => Promise<string>
+export type Resolve = (name: string) => Promise<readonly string[]>
 
 /** Resolved by the system, restricted to addresses that a socket of that family can send to. */
 export function resolveFor(listen: Endpoint): Resolve {
-  return async (name) => (await lookup(name, { family: listen.address.includes(':') ? 0 : 4 })).address
+  const family = listen.address.includes(':') ? 0 : 4
+  return async (name) => (await lookup(name, { family, all: true })).map(({ address }) => address)
 }
 
 export interface BeaconNameEvents {
@@ -25,24 +27,30 @@ export interface BeaconNameEvents {
 export class BeaconName {
   /** Modified in place, so that every holder sees the current address. An empty address: not known yet. */
   readonly endpoint: { address: string; port: number }
-  readonly #name: Endpoint
+  readonly #names: readonly Endpoint[]
   readonly #log: Logger
   readonly #resolve: Resolve
+  #places: readonly Endpoint[]
+  #index = 0
   #events: BeaconNameEvents | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
   #stopped = false
+  #answeredAt: Instant = -Infinity
+  #tried = 0 // since the last answer
 
-  constructor(name: Endpoint, log: Logger, resolve: Resolve) {
-    this.#name = name
+  constructor(names: readonly Endpoint[], log: Logger, resolve: Resolve) {
+    this.#names = names
     this.#resolve = resolve
     this.#log = log
-    this.endpoint = { address: isIP(name.address) === 0 ? '' : name.address, port: name.port }
+    this.#places = names.filter(({ address }) => isIP(address) !== 0)
+    const { address, port } = this.#places[0] ?? { address: '', port: names[0]?.port ?? 0 }
+    this.endpoint = { address, port }
   }
 
-  /** Returns when the name is known, or after a short wait. */
+  /** Returns when the names are known, or after a short wait. */
   async start(): Promise<void> {
-    if (this.endpoint.address !== '') return
+    if (this.#places.length === this.#names.length) return
     await Promise.race([
       this.#look(),
       new Promise((resolve) => {
@@ -60,23 +68,56 @@ export class BeaconName {
     clearTimeout(this.#timer)
   }
 
+  /**
+   * This one is silent: on to the next, if there are others. @param answeredAt when any of them answered last.
+   * @returns whether it is worth asking at once: it has not been tried since then.
+   */
+  next(answeredAt: Instant): boolean {
+    if (this.#places.length < 2) return false
+    if (answeredAt !== this.#answeredAt) this.#tried = 0
+    this.#answeredAt = answeredAt
+    this.#tried += 1
+    this.#index = (this.#index + 1) % this.#places.length
+    this.#use(this.#places[this.#index]!)
+    return this.#tried < this.#places.length
+  }
+
   async #look(): Promise<void> {
-    try {
-      const address = await this.#resolve(this.#name.address)
-      this.#failures = 0
-      if (address !== this.endpoint.address) {
-        this.endpoint.address = address
-        this.#log.debug({ beacon: formatEndpoint(this.#name), address }, 'the beacon is there')
+    const found = await Promise.all(this.#names.map((name) => this.#expand(name)))
+    const places = found.flat()
+    if (found.some((list) => list.length === 0)) this.#failures += 1
+    else this.#failures = 0
+    if (places.length > 0) {
+      this.#places = places
+      const at = places.findIndex((place) => sameEndpoint(place, this.endpoint))
+      this.#index = Math.max(0, at)
+      if (at < 0) {
+        this.#use(places[0]!)
+        this.#log.debug({ beacon: formatEndpoint(this.endpoint) }, 'the beacon is there')
         this.#events?.onMoved()
       }
-    } catch (error) {
-      if (this.#failures++ === 0)
-        this.#log.warn(
-          { beacon: formatEndpoint(this.#name), reason: (error as Error).message },
-          'the name of the beacon does not resolve; retrying',
-        )
     }
     this.#again()
+  }
+
+  async #expand(name: Endpoint): Promise<readonly Endpoint[]> {
+    if (isIP(name.address) !== 0) return [name]
+    try {
+      const addresses = await this.#resolve(name.address)
+      return addresses.slice(0, MAX_ADDRESSES).map((address) => ({ address, port: name.port }))
+    } catch (error) {
+      if (this.#failures === 0)
+        this.#log.warn(
+          { beacon: formatEndpoint(name), reason: (error as Error).message },
+          'the name of the beacon does not resolve; retrying',
+        )
+      return []
+    }
+  }
+
+  #use({ address, port }: Endpoint): void {
+    this.endpoint.address = address
+    this.endpoint.port = port
   }
 
   #again(): void {
@@ -93,3 +134,5 @@ export class BeaconName {
 const START_PATIENCE_MS = 1_000
 const RETRY_MS: readonly number[] = [1_000, 2_000, 5_000, 10_000, 30_000]
 const SILENCE_LOOK_MS = 30_000
+/** Of one name. */
+const MAX_ADDRESSES = 8

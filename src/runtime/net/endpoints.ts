@@ -2,11 +2,28 @@
 import type { Endpoint } from '../../base/types.ts'
 import { PilotError } from '../../base/errors.ts'
 import { parseEndpoint } from '../../base/types.ts'
+import type { ProxySettings } from './proxy.ts'
+import { COMPAT_PATH } from '../../wire/compat-auth.ts'
 
 /** How to reach a registry, and how to authenticate it. */
 export interface RegistryTarget extends Endpoint {
   readonly tls: boolean
   readonly fingerprint: string | undefined // lower-case hex SHA-256 of its certificate; then nothing else is checked
+}
+
+/** And which way. */
+export interface RegistryRoute extends RegistryTarget {
+  readonly proxy: ProxySettings | undefined
+}
+
+/** A WebSocket to the rendezvous, by TLS. */
+export interface WssTarget extends Endpoint {
+  readonly path: string
+}
+
+export interface BeaconTargets {
+  readonly udp: readonly Endpoint[]
+  readonly wss: readonly WssTarget[]
 }
 
 /**
@@ -24,6 +41,35 @@ export function registryTarget(text: string, fingerprint?: string): RegistryTarg
   return { ...endpoint, tls: bare !== text || pin !== undefined, fingerprint: pin }
 }
 
+/** Several, separated by commas, in the order in which to try them. @throws PilotError USAGE. */
+export function registryTargets(text: string, fingerprint?: string): readonly RegistryTarget[] {
+  return listOf(text).map((one) => registryTarget(one, fingerprint))
+}
+
+/**
+ * Beacons, separated by commas: `host:port` by UDP, and `wss://host[:port][/path]` for networks that drop UDP. Without
+ * any of the latter, the port of HTTPS at the same hosts is tried. @throws PilotError USAGE.
+ */
+export function beaconTargets(text: string): BeaconTargets {
+  const all = listOf(text)
+  const udp = all.filter((one) => !isWss(one)).map((one) => endpointOption(one, 'beacon'))
+  const wss = all.filter(isWss).map(wssTarget)
+  if (wss.length > 0) return { udp, wss }
+  const hosts = [...new Set(udp.map(({ address }) => address))]
+  return { udp, wss: hosts.map((address) => ({ address, port: HTTPS_PORT, path: COMPAT_PATH })) }
+}
+
+function wssTarget(text: string): WssTarget {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || url.hostname === '' || url.username !== '' || url.password !== '')
+    throw new PilotError('USAGE', `--beacon ${text}: expected wss://host:port`)
+  return {
+    address: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? HTTPS_PORT : Number(url.port),
+    path: url.pathname === '/' ? COMPAT_PATH : url.pathname,
+  }
+}
+
 /** @throws PilotError USAGE. */
 export function endpointOption(text: string, what: string): Endpoint {
   const endpoint = parseEndpoint(text)
@@ -37,4 +83,13 @@ export function parseFingerprint(text: string): string | undefined {
   return /^[0-9a-f]{64}$/.test(bare) ? bare : undefined
 }
 
+export function listOf(text: string): readonly string[] {
+  return text.split(',').map((one) => one.trim())
+}
+
+function isWss(text: string): boolean {
+  return text.startsWith('wss://')
+}
+
 const TLS_SCHEME = 'tls://'
+const HTTPS_PORT = 443

@@ -10,7 +10,7 @@ import { drain, type Outside } from '../../proto/node/drain.ts'
 import type { DatagramPort } from '../net/datagram-port.ts'
 
 /** What a node connects its core to, besides the datagram port. */
-export interface DriverWorld extends Pick<Outside, 'onEvent' | 'sendRegistry' | 'dropRegistry'> {
+export interface DriverWorld extends Pick<Outside, 'onEvent' | 'sendRegistry' | 'holdLink' | 'dropRegistry'> {
   now(): Instant
 }
 
@@ -51,6 +51,7 @@ export class Driver {
       send: (batch, count) => port.send(batch, count),
       onEvent: (event) => world.onEvent(event),
       sendRegistry: (message) => world.sendRegistry(message),
+      holdLink: (isWanted) => world.holdLink(isWanted),
       dropRegistry: () => world.dropRegistry(),
     }
   }

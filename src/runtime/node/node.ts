@@ -21,6 +21,8 @@ import type { Logger } from '../../base/logger.ts'
 import type { BeaconName } from '../net/beacon-name.ts'
 import type { DatagramPort, DatagramSink } from '../net/datagram-port.ts'
 import { maxDatagramTo } from '../net/interfaces.ts'
+import type { CompatLink } from '../net/compat-link.ts'
+import { TwoWayPort } from '../net/two-way-port.ts'
 import { NetworkWatch } from '../net/network-watch.ts'
 import { RegistryLink } from '../net/registry-link.ts'
 import type {
@@ -48,6 +50,7 @@ import { PendingIncoming } from './pending-incoming.ts'
 import type { KeyOfPeer } from '../../proto/trust/requests.ts'
 import type { Pins } from './pinned.ts'
 import type { PlacesKeeper } from './places-keeper.ts'
+import { openCompat, registryWays, rendezvousStatus } from './rendezvous-ways.ts'
 import { RegistrationStatus } from './registration-status.ts'
 import { nameConflicts, overlayEvent, peerLabel, peerStatus } from './report.ts'
 import { NodeStream, type StreamVerbs } from './stream.ts'
@@ -59,6 +62,7 @@ export class OverlayNode implements Overlay {
   readonly #core: OverlayCore
   readonly #driver: Driver
   readonly #socket: DatagramPort
+  readonly #compat: CompatLink
   readonly #link: RegistryLink
   readonly #watch: NetworkWatch
   readonly #beacon: BeaconName
@@ -95,10 +99,11 @@ export class OverlayNode implements Overlay {
     log: Logger,
     onEvent: (event: OverlayEvent) => void,
   ) {
-    const { core, socket, beacon } = parts
+    const { core, beacon } = parts
     this.identity = parts.identity
     this.#core = core
-    this.#socket = socket
+    this.#compat = openCompat(parts, options, log, (act) => this.#turn(act))
+    this.#socket = new TwoWayPort(parts.socket, this.#compat, parts.transport === 'tcp')
     this.#keeper = parts.keeper
     this.#placesKeeper = parts.placesKeeper
     this.#beacon = beacon
@@ -108,26 +113,29 @@ export class OverlayNode implements Overlay {
     this.#registration = new RegistrationStatus(options.registry, options.hostname, log)
     this.#trust = new NodeTrust(core, (act) => this.#turn(act), parts, log)
     this.#verbs = this.#streamVerbs()
-    this.#link = this.#connectRegistry(parts)
-    this.#driver = new Driver(core, socket, {
+    this.#link = this.#connectRegistry(parts, options)
+    this.#driver = new Driver(core, this.#socket, {
       now: monotonicNow,
       sendRegistry: (message) => this.#link.send(message),
+      holdLink: (isWanted) => this.#compat.hold(isWanted),
       dropRegistry: () => this.#link.drop(),
       onEvent: (event) => this.#handleEvent(event),
     })
-    this.#watch = new NetworkWatch(socket.local, beacon.endpoint, (network, why) => {
+    this.#watch = new NetworkWatch(this.#socket.local, beacon.endpoint, (network, why) => {
       log.info({ why, addresses: network.ownEndpoints.map(({ address }) => address) }, 'our network has changed')
+      this.#compat.check()
       this.#turn((now) => core.handleNetworkChange(now, network, why === 'moved'))
     })
     beacon.follow({
       isSilent: () => core.beacon.silent,
       onMoved: () => this.#turn((now) => core.refreshBeacon(now)),
     })
-    this.#connectSocket(parts.sink)
+    if (parts.transport !== 'tcp') this.#connectSocket(parts.sink)
   }
 
-  #connectRegistry({ core, registry }: NodeParts): RegistryLink {
-    return new RegistryLink(registry, {
+  #connectRegistry(parts: NodeParts, { outboundProxy }: OverlayNodeOptions): RegistryLink {
+    const { core } = parts
+    return new RegistryLink(registryWays(parts, outboundProxy), {
       onConnected: (certificate) => this.#turn((now) => core.handleRegistryConnected(now, certificate)),
       onDisconnected: (fault) => {
         this.#registration.onLost(fault)
@@ -173,14 +181,11 @@ export class OverlayNode implements Overlay {
   }
 
   get status(): OverlayStatus {
-    const { beacon, counters, nat } = this.#core
+    const { counters, nat } = this.#core
     return {
       udp: formatEndpoint(this.#socket.local),
-      registry: this.#registration.record,
-      beacon: {
-        endpoint: this.#beaconText,
-        observed: beacon.observed === undefined ? null : formatEndpoint(beacon.observed),
-      },
+      registry: { ...this.#registration.record, address: this.#link.address ?? null },
+      beacon: rendezvousStatus(this.#core, this.#beaconText, this.#beacon.endpoint, this.#compat),
       nat: { mapping: nat.mapping, filtering: nat.filtering },
       daemon: null,
       counters,
@@ -191,7 +196,7 @@ export class OverlayNode implements Overlay {
     const { peers, trust } = this.#core
     const now = this.#driver.now()
     return [...peers.values()].map((peer) =>
-      peerStatus(peer, trust, now, this.#core.pathReason(now, peer.node) ?? null),
+      peerStatus(peer, trust, now, this.#core.pathReason(now, peer.node) ?? null, this.#core.link.way.current),
     )
   }
 
@@ -370,6 +375,7 @@ export class OverlayNode implements Overlay {
     this.#watch.stop()
     this.#driver.stop()
     this.#link.stop()
+    this.#compat.stop()
     this.#beacon.stop()
     await this.#keeper.stop()
     await this.#placesKeeper.stop()
@@ -447,6 +453,9 @@ export class OverlayNode implements Overlay {
       case 'hostname_refused':
         this.#registration.onHostnameRefused(event.text)
         break
+      case 'beacon_silent':
+        if (this.#beacon.next(this.#core.beacon.answeredAt)) this.#turn((now) => this.#core.link.handleOtherBeacon(now))
+        break
       case 'trust':
       case 'name_bound':
       case 'request_dropped':
@@ -455,7 +464,10 @@ export class OverlayNode implements Overlay {
       default:
         break
     }
-    const outward = overlayEvent(event, this.#core.trust)
+    const outward = overlayEvent(event, this.#core.trust, {
+      way: this.#core.link.way.current,
+      reasonOf: (node) => this.#core.pathReason(this.#driver.now(), node),
+    })
     if (outward !== undefined) this.#onEvent(outward)
   }
 

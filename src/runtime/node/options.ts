@@ -1,15 +1,28 @@
 /** The options of a node. Above: node/node.ts. */
 import type { Membership } from '../../proto/node/options.ts'
+import type { Transport } from '../../proto/rendezvous/beacon-way.ts'
+import type { ProxySettings } from '../net/proxy.ts'
 import type { Pinned } from './pinned.ts'
 import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../../proto/stream/constants.ts'
 
 export interface OverlayNodeOptions {
-  /** Registry to join, `host:port` (TCP), or `tls://host:port` to verify its certificate as a browser does. */
+  /**
+   * Registry to join, `host:port` (TCP), or `tls://host:port` to verify its certificate as a browser does. Several,
+   * separated by commas, are tried in turn.
+   */
   readonly registry: string
   /** SHA-256 of the registry's TLS certificate, 64 hex digits: then TLS is used, and only this certificate is accepted. */
   readonly registryFingerprint?: string | undefined
-  /** Beacon, `host:port` (UDP): it reports our public address, helps with hole punching, and relays. */
+  /**
+   * Beacon, `host:port` (UDP): it reports our public address, helps with hole punching, and relays. Several, separated
+   * by commas, are tried in turn; `wss://host:port` among them is where networks without UDP are served, by default port
+   * 443 of the same hosts.
+   */
   readonly beacon: string
+  /** `auto`: UDP, and one TCP connection to the rendezvous where UDP does not pass. Default: auto. */
+  readonly transport?: Transport | undefined
+  /** HTTP proxy for connections to the rendezvous; the URL may hold credentials. Absent: none. */
+  readonly outboundProxy?: ProxySettings | undefined
   /** Our UDP socket, `ip:port`; port 0 picks a free one. `[::]:0` includes IPv6. */
   readonly listen: string
   /** Public `ip:port` of this node, if it is fixed and known, as behind a forwarded port. Absent: discovered. */

@@ -2,14 +2,22 @@
 import { crc32 } from 'node:zlib'
 import type { Identity } from '../../crypto/identity.ts'
 import { chooseCrypto } from '../../crypto/self-test.ts'
+import type { Transport } from '../../proto/rendezvous/beacon-way.ts'
 import { OverlayCore } from '../../proto/node/core.ts'
 import { monotonicNow, systemRandom, timestampOf, unixSecondsOf } from '../clock.ts'
 import { loadState } from '../files/identity.ts'
 import { loadPlaces, placesPath } from '../files/places.ts'
+import { PilotError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { BeaconName, resolveFor } from '../net/beacon-name.ts'
 import type { DatagramPort, DatagramSink } from '../net/datagram-port.ts'
-import { endpointOption, registryTarget, type RegistryTarget } from '../net/endpoints.ts'
+import {
+  beaconTargets,
+  endpointOption,
+  registryTargets,
+  type RegistryTarget,
+  type WssTarget,
+} from '../net/endpoints.ts'
 import { maxDatagramTo, ownNetwork } from '../net/interfaces.ts'
 import { UdpSocket } from '../net/udp-socket.ts'
 import type { Endpoint } from '../../base/types.ts'
@@ -27,7 +35,9 @@ export interface NodeParts {
   readonly sink: DatagramSink // of the socket: to be connected to the core
   readonly keeper: TrustKeeper
   readonly placesKeeper: PlacesKeeper
-  readonly registry: RegistryTarget
+  readonly registry: readonly RegistryTarget[]
+  readonly wss: readonly WssTarget[]
+  readonly transport: Transport
   readonly beacon: BeaconName
   readonly pins: Pins
   /** Compiles what the first connection will run. Best while waiting for the registry. */
@@ -42,8 +52,10 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   const pins = pinsOf(options.pinned)
   const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
   const listen = endpointOption(options.listen, 'listen')
-  const registry = registryTarget(options.registry, options.registryFingerprint)
-  const beacon = new BeaconName(endpointOption(options.beacon, 'beacon'), log, resolveFor(listen))
+  const registry = registryTargets(options.registry, options.registryFingerprint)
+  const { udp, wss } = beaconTargets(options.beacon)
+  const transport = transportOf(options, udp.length > 0)
+  const beacon = new BeaconName(udp, log, resolveFor(listen))
   await beacon.start()
   const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
   const sink: DatagramSink = { onBatch: () => {}, keysOf: () => [] } // until there is a node
@@ -56,6 +68,7 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
       ...primitives,
       identity,
       beacon: beacon.endpoint,
+      transport,
       fixedEndpoint,
       localEndpoint: socket.local,
       network: ownNetwork(socket.local),
@@ -76,7 +89,15 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   const present = (): PlacesFile => ({ udpPort: socket.local.port, places: core.places })
   const placesKeeper = new PlacesKeeper(placesFile, present, log)
   const rehearse = (): void => rehearseOnce(primitives, trust.trusted)
-  return { identity, core, socket, sink, keeper, placesKeeper, registry, beacon, pins, rehearse }
+  return { identity, core, socket, sink, keeper, placesKeeper, registry, wss, transport, beacon, pins, rehearse }
+}
+
+/** Without a beacon by UDP there is one way only. @throws PilotError USAGE. */
+function transportOf({ transport = 'auto', beacon }: OverlayNodeOptions, hasUdp: boolean): Transport {
+  if (hasUdp) return transport
+  if (transport === 'udp')
+    throw new PilotError('USAGE', `--beacon ${beacon}: --transport udp needs one that is host:port`)
+  return 'tcp'
 }
 
 /** If any port is allowed, the last one is best: peers that cannot ask a registry try us there. */

@@ -1,18 +1,27 @@
 /** The core's state and events in the terms of overlay.ts. Above: node/node.ts. */
 import { formatAddress } from '../../base/address.ts'
-import { formatEndpoint } from '../../base/types.ts'
+import { formatEndpoint, type NodeId } from '../../base/types.ts'
 import { fingerprintOf, fingerprintOfText } from '../../crypto/fingerprint.ts'
 import type { Instant } from '../../base/types.ts'
 import type { NodeEvent } from '../../proto/node/events.ts'
 import type { ContestedName, PathView, PeerView, TrustView } from '../../proto/node/views.ts'
 import type { KnownPathStatus, NameConflict, OverlayEvent, PathStatus, PeerStatus } from '../overlay.ts'
 
+type Way = 'udp' | 'tcp'
+
 /** The name bound to its key, if any; never the registry's name for it. */
 export function peerLabel(peer: PeerView, trust: TrustView): string {
   return trust.hostnameOf(peer.node) ?? formatAddress({ network: 0, node: peer.node })
 }
 
-export function peerStatus(peer: PeerView, trust: TrustView, now: Instant, reason: string | null): PeerStatus {
+/** @param way how the relay is reached. */
+export function peerStatus(
+  peer: PeerView,
+  trust: TrustView,
+  now: Instant,
+  reason: string | null,
+  way: Way,
+): PeerStatus {
   const hostname = trust.hostnameOf(peer.node) ?? null
   const { current } = peer.paths
   const paths = peer.paths.all().toSorted((a, b) => Number(b === current) - Number(a === current))
@@ -24,13 +33,13 @@ export function peerStatus(peer: PeerView, trust: TrustView, now: Instant, reaso
     fingerprint: peer.key === undefined ? null : fingerprintOf(peer.key),
     trusted: trust.isTrusted(peer.node),
     state: peer.state,
-    path: peer.connected && current !== undefined ? pathStatus(current) : null,
+    path: peer.connected && current !== undefined ? pathStatus(current, way) : null,
     streams: openStreams(peer),
     bytesIn: peer.bytesIn,
     bytesOut: peer.bytesOut,
     lastHeardMs: peer.heardAt === -Infinity ? null : Math.round(now - peer.heardAt),
     reason,
-    paths: peer.connected ? paths.map((path) => knownPathStatus(path, path === current)) : [],
+    paths: peer.connected ? paths.map((path) => knownPathStatus(path, path === current, way)) : [],
   }
 }
 
@@ -41,7 +50,7 @@ function openStreams(peer: PeerView): number {
   return open
 }
 
-function knownPathStatus(path: PathView, isCurrent: boolean): KnownPathStatus {
+function knownPathStatus(path: PathView, isCurrent: boolean, way: Way): KnownPathStatus {
   const state = isCurrent
     ? 'used'
     : path.dead
@@ -51,7 +60,13 @@ function knownPathStatus(path: PathView, isCurrent: boolean): KnownPathStatus {
         : path.probes > 0
           ? 'silent'
           : 'untried'
-  return { ...pathStatus(path), state, bytesIn: path.bytesIn, bytesOut: path.bytesOut, lossPercent: lossPercent(path) }
+  return {
+    ...pathStatus(path, way),
+    state,
+    bytesIn: path.bytesIn,
+    bytesOut: path.bytesOut,
+    lossPercent: lossPercent(path),
+  }
 }
 
 /** Retransmitted share of the traffic; without traffic, the loss of probes. */
@@ -61,7 +76,11 @@ function lossPercent(path: PathView): number | null {
 }
 
 /** @returns undefined for events internal to the node. */
-export function overlayEvent(event: NodeEvent, trust: TrustView): OverlayEvent | undefined {
+export function overlayEvent(
+  event: NodeEvent,
+  trust: TrustView,
+  { way, reasonOf }: { readonly way: Way; readonly reasonOf: (node: NodeId) => string | undefined },
+): OverlayEvent | undefined {
   switch (event.kind) {
     case 'registered':
       return { kind: 'registered', nodeId: event.nodeId, address: formatAddress(event.address) }
@@ -85,8 +104,11 @@ export function overlayEvent(event: NodeEvent, trust: TrustView): OverlayEvent |
         kind: 'path',
         node: event.peer.node,
         peerName: peerLabel(event.peer, trust),
-        path: pathStatus(event.path),
+        path: pathStatus(event.path, way),
+        reason: reasonOf(event.peer.node),
       }
+    case 'way':
+      return { kind: 'transport', transport: event.current }
     case 'nat':
       return { kind: 'nat', mapping: event.mapping, filtering: event.filtering }
     case 'registry_refused':
@@ -102,10 +124,11 @@ export function overlayEvent(event: NodeEvent, trust: TrustView): OverlayEvent |
   }
 }
 
-function pathStatus(path: PathView): PathStatus {
+function pathStatus(path: PathView, way: Way): PathStatus {
   return {
     kind: path.kind,
     endpoint: formatEndpoint(path.endpoint),
+    transport: path.kind === 'relay' ? way : 'udp',
     rttMs: path.rttMs === undefined ? null : Math.round(path.rttMs * 100) / 100,
     mtu: path.mtu,
   }

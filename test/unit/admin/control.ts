@@ -23,7 +23,15 @@ export const STATUS: StatusRecord = {
   admin: '/run/a.sock',
   http: null,
   registry: { endpoint: '127.0.0.1:9000', state: 'registered', since: '2026-11-23T00:00:00.000Z' },
-  beacon: { endpoint: '127.0.0.1:9001', observed: '127.0.0.1:40001' },
+  beacon: {
+    endpoint: '127.0.0.1:9001',
+    observed: '127.0.0.1:40001',
+    transport: 'udp',
+    address: '127.0.0.1:9001',
+    proxy: null,
+    reason: 'UDP is tried first',
+    dropped: 0,
+  },
   daemon: null,
   nat: { mapping: 'none', filtering: 'port-independent' },
   peers: 1,
@@ -61,7 +69,7 @@ export const BENCH: BenchRecord = {
   setUp: { firstMs: 3.1, medianMs: 0.52, count: 5 },
   roundTrip: { bytes: 1_024, medianMs: 0.61, p99Ms: 12.4, count: 1_000 },
   throughput: { bytes: 64_000_000, elapsedMs: 420, bitsPerSecond: 1_219_047_619, complete: true },
-  path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 0.4, mtu: 1400 },
+  path: { kind: 'punched', endpoint: '203.0.113.7:4000', transport: 'udp', rttMs: 0.4, mtu: 1400 },
 }
 
 export const NO_CHANGES: Changes = {
@@ -84,7 +92,7 @@ const PEER: PeerRecord = {
   fingerprint: 'aaaa-bbbb-cccc-dddd-eeee',
   trusted: true,
   state: 'connected',
-  path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400 },
+  path: { kind: 'punched', endpoint: '203.0.113.7:4000', transport: 'udp', rttMs: 12.34, mtu: 1400 },
   streams: 3,
   bytesIn: 1_500_000,
   bytesOut: 900,
@@ -94,6 +102,7 @@ const PEER: PeerRecord = {
     {
       kind: 'punched',
       endpoint: '203.0.113.7:4000',
+      transport: 'udp',
       rttMs: 12.34,
       mtu: 1400,
       state: 'used',
@@ -104,6 +113,7 @@ const PEER: PeerRecord = {
     {
       kind: 'relay',
       endpoint: '198.51.100.1:9001',
+      transport: 'udp',
       rttMs: null,
       mtu: 1231,
       state: 'untried',

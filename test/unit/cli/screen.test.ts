@@ -85,7 +85,10 @@ test('news is in words, says what to do about a trust request, and why something
     [{ event: 'unexposed', reason: 'for', ...site }, 'no longer shared: /srv/site; its time is over'],
     [{ event: 'unexposed', reason: 'once', ...site }, 'no longer shared: /srv/site; its one connection was made'],
     [{ event: 'unexposed', ...site }, 'no longer shared: /srv/site'],
-    [{ event: 'path', peer: 'b', nodeId: 2, kind: 'relay', endpoint: 'x:1', rttMs: 1, mtu: 1_400 }, undefined],
+    [
+      { event: 'path', peer: 'b', nodeId: 2, kind: 'relay', endpoint: 'x:1', transport: 'udp', rttMs: 1, mtu: 1_400 },
+      undefined,
+    ],
   ]
   for (const [event, line] of cases) assert.equal(newsLine(event), line)
   const [first, second] = timed('one two three four', '2026-11-30T00:00:00.000Z', 20, PLAIN)

@@ -30,7 +30,16 @@ const READY: ReadyEvent = {
 }
 const LATER: readonly GatewayEvent[] = [
   { event: 'trust', peer: 'agent-b', nodeId: 2, state: 'approved', nameVerified: true, fingerprint: null },
-  { event: 'path', peer: 'agent-b', nodeId: 2, kind: 'relay', endpoint: '127.0.0.1:9001', rttMs: 0.4, mtu: 1400 },
+  {
+    event: 'path',
+    peer: 'agent-b',
+    nodeId: 2,
+    kind: 'relay',
+    endpoint: '127.0.0.1:9001',
+    transport: 'udp',
+    rttMs: 0.4,
+    mtu: 1400,
+  },
 ]
 
 test('events are printed as they happen, ready once and after the admin socket is open', async () => {

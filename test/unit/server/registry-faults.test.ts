@@ -52,14 +52,22 @@ test('each cause has its code, for a single question and for the lasting connect
     assert.equal(asked.code, code, `${where}: ${asked.reason}`)
     assert.match(asked.reason, reason)
     const fault = await new Promise<{ code: string }>((resolve) => {
-      const link = new RegistryLink(target, {
-        onConnected: () => link.send(QUESTION),
-        onReply: () => {},
-        onDisconnected: (lost) => {
-          link.stop()
-          resolve(lost)
+      const link = new RegistryLink(
+        {
+          routes: [{ ...target, proxy: undefined }],
+          fallbacks: [],
+          addressesOf: () => undefined,
+          isConfined: () => false,
         },
-      })
+        {
+          onConnected: () => link.send(QUESTION),
+          onReply: () => {},
+          onDisconnected: (lost) => {
+            link.stop()
+            resolve(lost)
+          },
+        },
+      )
       link.start()
     })
     assert.equal(fault.code, code, where)

@@ -97,7 +97,7 @@ interface Made {
 function world(serve: (server: Duplex, client: Duplex) => void): Made {
   const streams: Duplex[] = []
   const targets: string[] = []
-  const path = { kind: 'lan' as const, endpoint: '127.0.0.1:4000', rttMs: 0.1, mtu: 60_000 }
+  const path = { kind: 'lan' as const, transport: 'udp' as const, endpoint: '127.0.0.1:4000', rttMs: 0.1, mtu: 60_000 }
   const peer = {
     nodeId: 2,
     address: '0:0000.0000.0002',

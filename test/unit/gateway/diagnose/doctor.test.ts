@@ -7,7 +7,16 @@ import type { DoctorCheck, PeerRecord } from '../../../../src/gateway/model/reco
 
 const WELL: Symptoms = {
   registry: { endpoint: 'rv.example:9000', isAnswering: true, hostnameRefused: undefined, fault: undefined },
-  beacon: { endpoint: 'rv.example:9001', observed: '203.0.113.5:4000', isAnswering: true, unanswered: 0 },
+  beacon: {
+    endpoint: 'rv.example:9001',
+    observed: '203.0.113.5:4000',
+    isAnswering: true,
+    unanswered: 0,
+    transport: 'udp',
+    address: '203.0.113.9:9001',
+    proxy: null,
+    reason: 'UDP is tried first',
+  },
   nameConflicts: [],
   nat: { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' },
   udp: '0.0.0.0:4000',
@@ -26,7 +35,7 @@ const PEER: PeerRecord = {
   fingerprint: null,
   trusted: true,
   state: 'connected',
-  path: { kind: 'relay', endpoint: 'x', rttMs: 1, mtu: 1_231 },
+  path: { kind: 'relay', endpoint: 'x', transport: 'udp', rttMs: 1, mtu: 1_231 },
   streams: 0,
   bytesIn: 0,
   bytesOut: 0,

@@ -92,6 +92,11 @@ test('a stream abandoned by its application is still drained', () => {
     link: { way: { wantsLink: false } },
   } as unknown as OverlayCore
   const nothing = (): void => {}
-  drain(core, { backlog: 0, send: nothing, onEvent: nothing, sendRegistry: nothing, holdLink: nothing, dropRegistry: nothing }, [], 0)
+  drain(
+    core,
+    { backlog: 0, send: nothing, onEvent: nothing, sendRegistry: nothing, holdLink: nothing, dropRegistry: nothing },
+    [],
+    0,
+  )
   assert.equal(polls, 1)
 })

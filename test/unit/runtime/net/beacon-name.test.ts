@@ -39,20 +39,37 @@ test('a silent beacon is looked up again and followed to its new address; one th
 
 test('an address needs no look-up', async () => {
   let asked = 0
-  const beacon = new BeaconName({ address: '2001:db8::1', port: 1 }, silentLogger, async () => {
+  const beacon = new BeaconName([{ address: '2001:db8::1', port: 1 }], silentLogger, async () => {
     asked += 1
-    return ''
+    return []
   })
   await beacon.start()
   assert.deepEqual([beacon.endpoint, asked], [{ address: '2001:db8::1', port: 1 }, 0])
 })
 
+test('of several addresses the next one is taken when one is silent, each once before the pace slows down', async () => {
+  const names = ['192.0.2.1', 'rv.example', '192.0.2.9'].map((address) => ({ address, port: 9001 }))
+  const beacon = new BeaconName(names, silentLogger, async () => ['192.0.2.2', '192.0.2.3'])
+  await beacon.start()
+  const seen = [beacon.endpoint.address]
+  const isUrgent: boolean[] = []
+  for (let i = 0; i < 5; i++) {
+    isUrgent.push(beacon.next(7))
+    seen.push(beacon.endpoint.address)
+  }
+  assert.deepEqual(seen, ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.9', '192.0.2.1', '192.0.2.2'])
+  assert.deepEqual(isUrgent, [true, true, true, false, false])
+  assert.equal(beacon.next(8), true, 'one has answered since: a new round')
+  assert.equal(beacon.endpoint.address, '192.0.2.3')
+  beacon.stop()
+})
+
 function named(answers: (Error | string)[]) {
   let [moves, asked, silent] = [0, 0, false]
-  const beacon = new BeaconName({ address: 'rv.example', port: 9001 }, silentLogger, async () => {
+  const beacon = new BeaconName([{ address: 'rv.example', port: 9001 }], silentLogger, async () => {
     const answer = answers[Math.min(asked++, answers.length - 1)]!
     if (answer instanceof Error) throw answer
-    return answer
+    return [answer]
   })
   beacon.follow({
     isSilent: () => silent,

@@ -15,7 +15,12 @@ test('answers far above 64 KiB are read, and one that announces more than 16 MiB
   let onReply = (): void => {}
   let onEnd: (reason: string) => void = () => {}
   const link = new RegistryLink(
-    { address: '127.0.0.1', port, tls: false, fingerprint: undefined },
+    {
+      routes: [{ address: '127.0.0.1', port, tls: false, fingerprint: undefined, proxy: undefined }],
+      fallbacks: [],
+      addressesOf: () => undefined,
+      isConfined: () => false,
+    },
     {
       onConnected: () => {},
       onDisconnected: ({ reason }) => onEnd(reason),
