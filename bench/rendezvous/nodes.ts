@@ -60,7 +60,8 @@ export async function fillStore(folder: string, count: number, real: number): Pr
       endpoint,
       udpAddress: '',
       lanEndpoints: [],
-      extended: true,
+      relayOnly: false,
+        extended: true,
       version: '',
     })
     live.public = true

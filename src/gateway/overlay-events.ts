@@ -27,25 +27,18 @@ export class EventTeller {
     const log = this.#log
     switch (event.kind) {
       case 'registered':
-        log.info({ nodeId: event.nodeId, address: event.address }, 'registered')
-        return
+        return log.info({ nodeId: event.nodeId, address: event.address }, 'registered')
       case 'registry_refused':
-        this.#onRefused(event.request, event.text)
-        return
+        return this.#onRefused(event.request, event.text)
       case 'hostname_refused':
         this.#onHostnameRefused(event.hostname, event.text)
         return
       case 'transport':
-        if (event.transport === 'tcp')
-          log.warn({ transport: 'tcp' }, 'the beacon does not answer over UDP: peers are reached by relay over TCP')
-        else log.info({ transport: 'udp' }, 'the beacon answers over UDP again')
-        return
+        return this.#onTransport(event.transport)
       case 'endpoint':
-        log.debug({ endpoint: event.endpoint }, 'public endpoint, as the beacon sees it')
-        return
+        return log.debug({ endpoint: event.endpoint }, 'public endpoint, as the beacon sees it')
       case 'turned_away':
-        this.#onTurnedAway(event)
-        return
+        return this.#onTurnedAway(event)
       case 'auth_refused':
         this.#sparse.warn(
           `${event.node}:auth`,
@@ -171,6 +164,11 @@ export class EventTeller {
         },
         'the registry gives the name of a trusted peer to another key; nothing is sent to it',
       )
+  }
+
+  #onTransport(transport: 'udp' | 'tcp'): void {
+    if (transport === 'udp') this.#log.info({ transport }, 'the beacon answers over UDP again')
+    else this.#log.warn({ transport }, 'the beacon does not answer over UDP: peers are reached by relay over TCP')
   }
 
   #onPath(nodeId: NodeId, peer: string, path: PathStatus, reason: string | undefined): void {

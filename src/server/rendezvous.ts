@@ -1,4 +1,6 @@
 /** The rendezvous: a registry and a beacon in one process, all that gateways need to find each other. */
+import type { Socket } from 'node:net'
+import type { NodeId } from '../base/types.ts'
 import { registryConnections } from '../runtime/net/descriptors.ts'
 import type { BeaconOptions } from './beacon/beacon.ts'
 import type { Logger } from '../base/logger.ts'
@@ -93,37 +95,11 @@ async function startServers(
   store: RegistryStore,
   tls: ServerTls,
 ): Promise<Rendezvous> {
-  const { log, tlsOnly = false } = options
+  const { log } = options
   const registry = new Registry(store, Date.now(), options.rules)
   if (registry.skippedRecords > 0)
     log.warn({ skipped: registry.skippedRecords }, 'skipped malformed records of the registry store')
-  const mostConnections = registryConnections(options.isEmbedded !== true)
-  const maxConnections = listen.wss === undefined ? mostConnections : Math.floor(mostConnections / 2)
-  const registryServer = new RegistryServer({
-    listen: listen.registry,
-    registry,
-    store,
-    log,
-    tls,
-    tlsOnly,
-    maxConnections,
-    onMail: (node) => beaconServer.notifyOfMail(node),
-  })
-  const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
-  const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
-  const wssServer =
-    listen.wss === undefined
-      ? undefined
-      : new WssServer({
-          listen: listen.wss,
-          tls,
-          beacon,
-          beaconServer,
-          keyOf: (node) => registry.keyOf(node),
-          onRegistryClient: (socket, secure) => registryServer.adopt(socket, secure),
-          maxConnections,
-          log,
-        })
+  const { registryServer, beacon, beaconServer, wssServer } = openServers(options, listen, { registry, store, tls })
   const counters = (): ReturnType<Rendezvous['counters']> => ({
     registry: registry.counters,
     beacon: { ...beacon.counters, ...beaconServer.relayCounters, ...(wssServer?.counters ?? NO_LINKS) },
@@ -162,6 +138,39 @@ async function startServers(
     await stop()
     throw error
   }
+}
+
+function openServers(
+  options: RendezvousOptions,
+  listen: Listen,
+  { registry, store, tls }: { readonly registry: Registry; readonly store: RegistryStore; readonly tls: ServerTls },
+) {
+  const { log, tlsOnly = false } = options
+  const most = registryConnections(options.isEmbedded !== true)
+  const maxConnections = listen.wss === undefined ? most : Math.floor(most / 2) // for each
+  const registryServer = new RegistryServer({
+    listen: listen.registry,
+    registry,
+    store,
+    log,
+    tls,
+    tlsOnly,
+    maxConnections,
+    onMail: (node) => beaconServer.notifyOfMail(node),
+  })
+  const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
+  const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
+  const wss = {
+    tls,
+    beacon,
+    beaconServer,
+    keyOf: (node: NodeId) => registry.keyOf(node),
+    onRegistryClient: (socket: Socket, secure: Socket) => registryServer.adopt(socket, secure),
+    maxConnections,
+    log,
+  }
+  const wssServer = listen.wss === undefined ? undefined : new WssServer({ ...wss, listen: listen.wss })
+  return { registryServer, beacon, beaconServer, wssServer }
 }
 
 const NO_LINKS: WssServer['counters'] = { linksRefused: 0, linksLimited: 0 }

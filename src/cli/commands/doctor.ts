@@ -12,7 +12,9 @@ import type { World } from '../world.ts'
 import { withOptions } from './options.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
-interface DoctorOptions extends ReaderOptions, Pick<Flags, 'registry' | 'beacon' | 'listen'> {
+const OFFLINE = ['registry', 'registryFingerprint', 'beacon', 'transport', 'proxy', 'listen'] as const
+
+interface DoctorOptions extends ReaderOptions, Pick<Flags, (typeof OFFLINE)[number]> {
   readonly config?: string
 }
 
@@ -30,7 +32,7 @@ export function addDoctor(cli: Cli): void {
       ],
     ),
   ).optionsGroup('If no gateway is running, check with:')
-  withOptions(command, ['config', 'registry', 'beacon', 'listen']).action(
+  withOptions(command, ['config', ...OFFLINE]).action(
     cli.action(async (out, target: string | undefined, options: DoctorOptions) => {
       if (target !== undefined) {
         const record = await clientOf(options, cli.world).explain(target)
@@ -50,13 +52,10 @@ async function doctor(world: World, options: DoctorOptions): Promise<DoctorRecor
   } catch (error) {
     if (!(error instanceof PilotError) || error.code !== 'NOT_RUNNING') throw error
   }
-  const { config, registry, beacon, listen } = options
-  const flags = {
-    ...(registry !== undefined && { registry }),
-    ...(beacon !== undefined && { beacon }),
-    ...(listen !== undefined && { listen }),
-  }
-  const wanted = await readOptions({ ...flags, ...(config !== undefined && { config }) }, world)
+  const given = (['config', ...OFFLINE] as const).flatMap((name) =>
+    options[name] === undefined ? [] : [[name, options[name]]],
+  )
+  const wanted = await readOptions(Object.fromEntries(given) as Flags, world)
   const { checkUp } = await world.modules.checkUp()
   return await checkUp(wanted)
 }

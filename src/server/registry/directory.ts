@@ -54,6 +54,7 @@ export interface LiveNode extends RepeatedProofs {
   endpoint: string // `ip:port`
   udpAddress: string // UDP source that the node announced with a signature; empty: none. Never revealed
   lanEndpoints: readonly string[]
+  relayOnly: boolean // it wants to be reached through the beacon only: nobody learns its endpoint
   extended: boolean // it announced the stream options of extensions.md: peers need not treat it as a Go daemon
   version: string // of its program, as it said when it registered; empty: it did not
   public: boolean
@@ -188,7 +189,7 @@ export class Directory {
   createLive(
     now: number,
     account: Account,
-    where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints' | 'extended' | 'version'>,
+    where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints' | 'relayOnly' | 'extended' | 'version'>,
   ): LiveNode {
     const node: LiveNode = {
       nodeId: account.nodeId,
@@ -218,6 +219,7 @@ export class Directory {
       endpoint,
       udpAddress,
       lanEndpoints,
+      relayOnly,
       extended,
       version,
       public: isPublic,
@@ -231,6 +233,7 @@ export class Directory {
       endpoint,
       udpAddress,
       lanEndpoints,
+      ...(relayOnly && { relayOnly }),
       extended,
       version,
       public: isPublic,
@@ -356,6 +359,7 @@ export class Directory {
       endpoint: fields.text('endpoint'),
       udpAddress: fields.text('udpAddress'),
       lanEndpoints: fields.texts('lanEndpoints'),
+      relayOnly: fields.flag('relayOnly'),
       extended: fields.flag('extended'),
       version: fields.text('version'),
       public: fields.flag('public'),

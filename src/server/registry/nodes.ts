@@ -47,7 +47,8 @@ export function lookup(call: Call): object | string {
     ...(isFriend && node.hostname !== '' && { hostname: node.hostname }),
     ...(isFriend && node.tags.length > 0 && { tags: node.tags }),
     ...(node.taskExec && { task_exec: true }),
-    ...(node.public && { real_addr: node.endpoint }),
+    ...(node.public && !node.relayOnly && { real_addr: node.endpoint }),
+    ...(node.relayOnly && { relay_only: true }),
     ...(isFriend && node.externalId !== '' && { external_id: node.externalId }),
   }
 }
@@ -65,7 +66,7 @@ export function resolve(call: Call): object | string {
   return {
     type: 'resolve_ok',
     node_id: nodeId,
-    real_addr: node.endpoint,
+    ...(node.relayOnly ? { relay_only: true } : { real_addr: node.endpoint }),
     key_age_days: keyAgeDays(call.now, node),
     ...(node.lanEndpoints.length > 0 && { lan_addrs: node.lanEndpoints }),
     ...(node.extended && { extensions: [STREAM_EXTENSIONS] }),
@@ -84,6 +85,7 @@ export function punch(call: Call): object | string {
   const nodeB = call.directory.live(idB)
   if (nodeA === undefined || nodeB === undefined) return notFound(nodeA === undefined ? idA : idB)
   if (!mayResolve(call, requester, requester === nodeA ? nodeB : nodeA)) return 'node is private'
+  if (nodeA.relayOnly || nodeB.relayOnly) return 'node is reached by relay only'
   return { type: 'punch_ok', node_a: idA, node_a_addr: nodeA.endpoint, node_b: idB, node_b_addr: nodeB.endpoint }
 }
 

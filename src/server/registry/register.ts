@@ -108,15 +108,24 @@ function placeNode(call: Call, account: Account, signed: boolean): LiveNode {
     .filter((text) => parseEndpoint(text) !== undefined)
     .slice(0, MAX_LAN_ENDPOINTS)
   const extended = call.request.texts('extensions').includes(STREAM_EXTENSIONS)
+  const relayOnly = call.request.flag('relay_only')
   const node = call.directory.live(account.nodeId)
   const said = call.request.text('version')
   const version = VERSION.test(said) ? said : ''
   const udpAddress = signed ? canonicalAddress(parseEndpoint(call.request.text('listen_addr'))?.address ?? '') : ''
   if (node === undefined)
-    return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan, extended, version })
+    return call.directory.createLive(call.now, account, {
+      endpoint,
+      udpAddress,
+      lanEndpoints: lan,
+      relayOnly,
+      extended,
+      version,
+    })
   node.endpoint = endpoint
   node.udpAddress = udpAddress
   node.lanEndpoints = lan
+  node.relayOnly = relayOnly
   node.extended = extended
   node.version = version
   node.lastSeenMs = call.now

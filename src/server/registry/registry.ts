@@ -162,6 +162,7 @@ export class Registry {
         const [requester, target] = [directory.live(requesterId), directory.live(targetId)]
         if (requester === undefined || target === undefined || !mayResolve(this.#tables, requester, target))
           return false
+        if (target.relayOnly) return false
         return target.public || isAt(requesterId, address)
       },
     }
