@@ -69,6 +69,7 @@ export interface GoNodeSetup {
   readonly rendezvous: AnyRendezvous
   readonly public?: boolean
   readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
   /** Of the programs of today: what they may ask for the web, and is refused. April's ask for nothing. */
   readonly today?: RefusingProxy | undefined
 }
@@ -84,18 +85,20 @@ export class GoNode {
   readonly #stage: Stage
   readonly #args: readonly string[]
   readonly #registry: string
+  readonly #more: Readonly<Record<string, string>>
   #nodeId = 0
   #drivers = 0
 
   private constructor(
     stage: Stage,
-    { name, rendezvous, public: isPublic = false, args = [], today: proxy }: GoNodeSetup,
+    { name, rendezvous, public: isPublic = false, args = [], env = {}, today: proxy }: GoNodeSetup,
     port: number,
   ) {
     this.#stage = stage
     this.name = name
     this.release = proxy === undefined ? 'april' : 'today'
     this.#registry = rendezvous.registry
+    this.#more = env
     this.udp = `127.0.0.1:${port}`
     this.home = stage.path(name)
     this.socket = join(this.home, 'pilot.sock')
@@ -162,7 +165,7 @@ export class GoNode {
   }
 
   get #env(): Record<string, string> {
-    return { HOME: this.home, ...(this.release === 'today' ? { PILOT_NO_SKILLINJECT: '1' } : {}) }
+    return { HOME: this.home, ...(this.release === 'today' ? { PILOT_NO_SKILLINJECT: '1' } : {}), ...this.#more }
   }
 
   /**
