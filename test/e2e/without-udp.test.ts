@@ -159,4 +159,3 @@ async function echoed(to: Address, bytes: Buffer): Promise<Buffer> {
 function digest(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
-

@@ -24,6 +24,14 @@ export interface Fetched {
 export interface PairOptions {
   readonly bytes?: number
   readonly mapOptions?: string
+  /** Bytes per second that the server offers; default: as fast as they are taken. */
+  readonly rate?: number
+  /** More for the gateway that maps, */
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** and the addresses of its rendezvous, if not the usual ones. */
+  readonly registry?: string
+  readonly beacon?: string
 }
 
 /** One lab with its rendezvous in the open. */
@@ -34,6 +42,8 @@ export class Internet {
   readonly rendezvous: Program
   readonly registry: string
   readonly beacon: string
+  /** Where nodes without UDP connect. */
+  readonly wss: string
   #count = 0
 
   private constructor(stage: Stage, lab: Lab, site: Site) {
@@ -42,9 +52,10 @@ export class Internet {
     this.rendezvousSite = site
     this.registry = `${site.address}:9000`
     this.beacon = `${site.address}:9001`
+    this.wss = `${site.address}:443`
     this.rendezvous = this.program(
       site,
-      ['rendezvous', '--json', '--registry', this.registry, '--beacon', this.beacon],
+      ['rendezvous', '--json', '--registry', this.registry, '--beacon', this.beacon, '--wss', this.wss],
       'rendezvous',
     )
   }
@@ -68,9 +79,9 @@ export class Internet {
   }
 
   /** A pilotgate process at a site. */
-  program(site: Site, args: readonly string[], label: string): Program {
+  program(site: Site, args: readonly string[], label: string, env: Readonly<Record<string, string>> = {}): Program {
     const [command, all] = insideCommand(site.host, [process.execPath, MAIN, ...args])
-    return this.stage.spawn(command, all, { label })
+    return this.stage.spawn(command, all, { label, env })
   }
 
   /**
@@ -87,7 +98,8 @@ export class Internet {
     const [siteA, siteB] = [this.lab.site(`a${number}`, a), this.lab.site(`b${number}`, b)]
     prepare(siteA, siteB)
     const bytes = options.bytes ?? TRANSFER_BYTES
-    const server = this.#script(siteB, ['serve', '127.0.0.1', '0', String(bytes)])
+    const rate = options.rate === undefined ? [] : [String(options.rate)]
+    const server = this.#script(siteB, ['serve', '127.0.0.1', '0', String(bytes), ...rate])
     const port = Number((await server.event('listening'))['port'])
     const [nameA, nameB] = [`a-${number}`, `b-${number}`]
     const listen = (site: SiteOptions): string[] => (site.ipv6 === true ? ['--listen', '[::]:0'] : [])
@@ -98,13 +110,20 @@ export class Internet {
       '--expose',
       `80=127.0.0.1:${port}`,
     ])
-    const gatewayA = new NatGateway(this, siteA, nameA, [
-      ...listen(a),
-      '--trust',
-      nameB,
-      '--map',
-      `127.0.0.1:8080:${nameB}:80${options.mapOptions ?? ''}`,
-    ])
+    const gatewayA = new NatGateway(
+      this,
+      siteA,
+      nameA,
+      [
+        ...listen(a),
+        '--trust',
+        nameB,
+        '--map',
+        `127.0.0.1:8080:${nameB}:80${options.mapOptions ?? ''}`,
+        ...(options.args ?? []),
+      ],
+      options,
+    )
     await Promise.all([gatewayA.program.event('ready'), gatewayB.program.event('ready')])
     return new NatPair(this, gatewayA, gatewayB, bytes)
   }
@@ -127,7 +146,17 @@ export class NatGateway {
   readonly admin: string
   readonly #internet: Internet
 
-  constructor(internet: Internet, site: Site, name: string, args: readonly string[]) {
+  constructor(
+    internet: Internet,
+    site: Site,
+    name: string,
+    args: readonly string[],
+    {
+      registry = internet.registry,
+      beacon = internet.beacon,
+      env = {},
+    }: Pick<PairOptions, 'registry' | 'beacon' | 'env'> = {},
+  ) {
     this.#internet = internet
     this.site = site
     this.name = name
@@ -140,9 +169,9 @@ export class NatGateway {
         '--json',
         '-v',
         '--registry',
-        internet.registry,
+        registry,
         '--beacon',
-        internet.beacon,
+        beacon,
         '--hostname',
         name,
         '--state-dir',
@@ -150,6 +179,7 @@ export class NatGateway {
         ...args,
       ],
       name,
+      env,
     )
   }
 

@@ -1,11 +1,11 @@
 // The two ends of a transfer, in plain JavaScript: started many times inside namespaces, they must start quickly.
-//   node peer.mjs serve HOST PORT BYTES        answers each connection with one byte, then BYTES of a known pattern; prints the port
+//   node peer.mjs serve HOST PORT BYTES [RATE] answers each connection with one byte, then BYTES of a known pattern, at RATE bytes per second; prints the port
 //   node peer.mjs echo HOST PORT BYTES         sends BYTES of the pattern to an echo service, prints what came back as fetch does
 //   node peer.mjs fetch HOST PORT [TIMEOUT_MS] connects, reads to the end, prints {connectMs, firstByteMs, totalMs, bytes, sha256, error}
 import { createHash } from 'node:crypto'
 import { connect, createServer } from 'node:net'
 
-const [mode, host, port, third] = process.argv.slice(2)
+const [mode, host, port, third, fourth] = process.argv.slice(2)
 
 /**
  * The same 64 KiB at both ends, each with a counter in front: a lost, duplicated or misplaced block changes the digest.
@@ -25,6 +25,7 @@ else if (mode === 'echo') echo()
 
 function serve() {
   const total = Number(third)
+  const pauseMs = fourth === undefined ? 0 : (1_000 * BLOCK_BYTES) / Number(fourth)
   const server = createServer({ noDelay: true }, (socket) => {
     socket.on('error', () => {})
     socket.resume()
@@ -33,7 +34,9 @@ function serve() {
     const pump = () => {
       while (index * BLOCK_BYTES < total) {
         const length = Math.min(BLOCK_BYTES, total - index * BLOCK_BYTES)
-        if (!socket.write(block(index++, length))) return void socket.once('drain', pump)
+        const isTaken = socket.write(block(index++, length))
+        if (pauseMs > 0) return void setTimeout(pump, pauseMs)
+        if (!isTaken) return void socket.once('drain', pump)
       }
       socket.end()
     }

@@ -75,8 +75,8 @@ export class CompatLink {
     return { address: `wss://${describePlace(this.#place)}`, proxy: shown }
   }
 
-  /** Cheap to repeat. */
-  hold(isWanted: boolean): void {
+  /** Cheap to repeat. @returns whether it is wanted from now on. */
+  hold(isWanted: boolean): boolean {
     const isOther = this.#attempt?.isProven === true && this.#attempt.node !== this.#events.nodeId()
     if (isWanted && isOther) this.#attempt!.fail('our node id has changed')
     const isNews = isWanted !== this.#isWanted
@@ -89,6 +89,7 @@ export class CompatLink {
       if (this.#attempt !== undefined) this.#attempt.end()
       else this.#events.onDown(undefined)
     }
+    return isWanted && isNews
   }
 
   /** Our network has changed: is it still there? */

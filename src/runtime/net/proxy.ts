@@ -114,6 +114,7 @@ class ProxyError extends Error {
 }
 
 const REFUSALS: Readonly<Record<string, string>> = {
+  '401': 'it refuses our credentials, or wants some (401)', // tinyproxy
   '403': 'it refuses to connect there (403)',
   '407': 'it refuses our credentials, or wants some (407)',
   '502': 'it cannot connect there (502)',

@@ -71,6 +71,12 @@ export class RegistryLink {
     this.#socket?.destroy(new Error('no answer in time'))
   }
 
+  /** UDP does not pass: an attempt that is still under way may wait in vain, while a fallback answers. */
+  hurry(): void {
+    if (!this.#isConnected && this.#ways.fallbacks.length > 0 && this.#rotation === this.#main)
+      this.#socket?.destroy(new Error('no connection in time'))
+  }
+
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#retry)

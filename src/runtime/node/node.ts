@@ -117,7 +117,7 @@ export class OverlayNode implements Overlay {
     this.#driver = new Driver(core, this.#socket, {
       now: monotonicNow,
       sendRegistry: (message) => this.#link.send(message),
-      holdLink: (isWanted) => this.#compat.hold(isWanted),
+      holdLink: (isWanted) => this.#compat.hold(isWanted) && this.#link.hurry(),
       dropRegistry: () => this.#link.drop(),
       onEvent: (event) => this.#handleEvent(event),
     })

@@ -31,7 +31,7 @@ export function registryWays(
     routes: proxy === undefined ? around : proxy.isFromEnvironment ? [...around, ...through] : through,
     fallbacks: transport === 'udp' ? [] : tls,
     addressesOf: (route) => addressesFor(route.proxy)(route),
-    isConfined: () => core.link.way.current === 'tcp',
+    isConfined: () => core.link.way.wantsLink,
   }
 }
 
