@@ -223,7 +223,7 @@ class Attempt {
       })
       this.#socket = secure
       secure.on('error', (error) => this.fail(error.message))
-      secure.once('close', () => this.fail('the connection was closed'))
+      secure.once('close', () => this.#onClosed())
       secure.once('secureConnect', () => {
         const shown = secure.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase()
         if (fingerprint !== undefined && shown !== fingerprint && !secure.authorized)
@@ -235,7 +235,7 @@ class Attempt {
     if (this.#isOver) return void raw.destroy()
     raw.setTimeout(0)
     raw.on('error', (error) => this.fail(error.message))
-    raw.once('close', () => this.fail('the connection was closed'))
+    raw.once('close', () => this.#onClosed())
   }
 
   send(bytes: Uint8Array): void {
@@ -269,6 +269,11 @@ class Attempt {
     this.#webSocket?.terminate()
     this.#socket?.destroy()
     setImmediate(() => this.#events.onClose(this.#fault ?? fault))
+  }
+
+  /** A WebSocket says itself why it closes. */
+  #onClosed(): void {
+    if (this.#webSocket === undefined) this.fail('the connection was closed')
   }
 
   async #upgrade(socket: Socket, target: WssTarget): Promise<void> {
