@@ -36,7 +36,7 @@ export function encodeAuthReply({ nodeId, publicKey, signature }: AuthReply): st
   })
 }
 
-/** Ours adds its name, which others do not read. */
+/** Ours adds its name, which others ignore. */
 export const AUTH_OK = JSON.stringify({ type: 'auth_ok', server: 'pilotgate' })
 
 /** The text that the node signs. */

@@ -71,7 +71,7 @@ describe('gateways without UDP', { concurrency: false }, () => {
     assert.deepEqual([other?.path?.kind, other?.path?.transport], ['relay', 'udp'])
   })
 
-  test('after a restart of the rendezvous, connections that were open go on', async () => {
+  test('after a restart of the rendezvous, connections that were open continue', async () => {
     const socket = connect(a.local('agent-b:7000'))
     let received = 0
     let ended = false

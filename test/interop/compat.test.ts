@@ -41,7 +41,7 @@ describe('daemons of today and gateways of ours without UDP', { skip: noToday, c
     proxy = await refusingProxy(stage)
     sentBefore = packetsOut()
     await startRendezvous()
-    // Our certificate is for 127.0.0.1 too, so that a daemon that is told to trust it needs no pin
+    // Our certificate is for 127.0.0.1 too, so that a daemon with it as its root needs no pin
     const env = { SSL_CERT_FILE: join(stage.path('rendezvous'), 'registry.pem') }
     const url = `wss://${where.wss}/v1/compat`
     const args = ['-transport', 'compat', '-compat-beacon', url, '-tls-trust', 'system', '-registry-trust', 'system']
@@ -75,7 +75,7 @@ describe('daemons of today and gateways of ours without UDP', { skip: noToday, c
   })
   after(async () => stage?.close())
 
-  test('the daemon registers as reachable by relay only, and nobody learns an address of it', async () => {
+  test('the daemon registers as reachable by relay only, and no one learns an address of it', async () => {
     const shown = await askRegistry(where.registry, { type: 'lookup', node_id: compat.nodeId })
     assert.deepEqual([shown['relay_only'], shown['real_addr']], [true, undefined])
   })

@@ -97,11 +97,11 @@ test('UDP comes and goes every 20 s: 64 MiB on one connection arrive whole', opt
   await pair.trusted()
   const kinds = new Set<string>()
   const transfer = pair.begin(220_000)
-  let isOver = false
+  const over = new AbortController()
   const flapping = (async () => {
-    for (let dropped = true; !isOver; dropped = !dropped) {
+    for (let dropped = true; !over.signal.aborted; dropped = !dropped) {
       const heal = dropped ? dropUdp(pair.a.site) : () => {}
-      for (let i = 0; i < 20 && !isOver; i++) {
+      for (let i = 0; i < 20 && !over.signal.aborted; i++) {
         await pause(1_000)
         const kind = await pathKind(pair)
         if (kind !== undefined) kinds.add(kind)
@@ -109,7 +109,7 @@ test('UDP comes and goes every 20 s: 64 MiB on one connection arrive whole', opt
       heal()
     }
   })()
-  const got = await fetched(transfer, 220_000).finally(() => (isOver = true))
+  const got = await fetched(transfer, 220_000).finally(() => over.abort())
   await flapping
   assert.deepEqual([got.error, got.bytes, got.sha256], [null, BYTES + 1, expectedDigest(BYTES)])
   t.diagnostic(`${Math.round(got.totalMs)} ms, by ${[...kinds].join(', ')}`)

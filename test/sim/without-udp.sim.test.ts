@@ -185,7 +185,7 @@ test('leaving TCP for a direct path reorders nothing that a daemon of today woul
   assert.ok(highest > 10_000 && worst < 255, `${worst} of ${highest} frames out of order`)
 })
 
-test('a connection that is cut is opened again, and the stream goes on', () => {
+test('a connection that is cut is opened again, and the stream continues', () => {
   const { sim, a } = pairOf()
   const stream = dialled(sim, a, 'agent-b')
   for (let i = 0; i < 5; i++) {
@@ -230,7 +230,7 @@ test('a rendezvous that lies breaks nothing: what it invents is counted and drop
     new Uint8Array([0x06, 0, 0, 0, 9, ...Buffer.from('PILSnonsense')]),
     new Uint8Array([0x06]),
     new Uint8Array(65_536).fill(0x06),
-    Buffer.from('PILSnonsense that is no message of a beacon'),
+    Buffer.from('PILSnonsense that is not a message of a beacon'),
   ]
   const records = sim.record()
   sim.wss.lie = (bytes) => [...invented.map((one) => one.slice()), bytes, flipped(bytes)]

@@ -182,7 +182,7 @@ function tcpCheck({ beacon }: Symptoms): DoctorCheck {
     name: 'udp',
     state: 'fail',
     text: `neither UDP nor TCP leads to the beacon: ${reason}`,
-    hint: `Allow outgoing UDP to ${beacon.endpoint}, or TCP to the port that \`pilotgate rendezvous --wss\` serves, or name a proxy with --proxy.`,
+    hint: `Allow outgoing UDP to ${beacon.endpoint}, or TCP to the WebSocket port of the rendezvous, or name a proxy with --proxy.`,
   }
 }
 

@@ -20,7 +20,7 @@ export type NodeEvent =
   | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
   /** Datagrams to and from the beacon now go another way. */
   | { readonly kind: 'way'; readonly current: 'udp' | 'tcp' }
-  /** Again no answer from the beacon to several questions in a row: if there is another one, it may do better. */
+  /** Again no answer from the beacon to several questions in a row: if there is another one, it may answer. */
   | { readonly kind: 'beacon_silent' }
   /** Our NAT type is now known, or has changed. */
   | { readonly kind: 'nat'; readonly mapping: NatMapping; readonly filtering: NatFiltering }

@@ -132,7 +132,7 @@ export class Registration {
     )
   }
 
-  /** What the registry was told, to notice when it must be told again. */
+  /** What the registry knows about us, to notice when that is out of date. */
   get #whereabouts(): string {
     return this.#isRelayOnly ? 'relay' : this.#listenAddr
   }

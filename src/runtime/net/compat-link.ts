@@ -27,7 +27,7 @@ import { Rotation, describePlace, type AddressesOf, type Place } from './rotatio
 
 export interface CompatOptions {
   readonly targets: readonly WssTarget[]
-  /** SHA-256 of a certificate, lower-case hex, that is accepted whoever signed it. */
+  /** SHA-256 of a certificate, lower-case hex, that is accepted, signed by a known authority or not. */
   readonly fingerprint: string | undefined
   readonly proxy: ProxySettings | undefined
   readonly addressesOf: AddressesOf<WssTarget>

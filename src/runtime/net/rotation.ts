@@ -7,7 +7,7 @@ import { isIP } from 'node:net'
 import type { Endpoint } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 
-/** All addresses of a name, best first; undefined: whoever connects resolves it, such as a proxy. Rejects with the system's error. */
+/** All addresses of a name, best first; undefined: left to the one that connects, such as a proxy. Rejects with the system's error. */
 export type AddressesOf<Target> = (target: Target) => Promise<readonly string[]> | undefined
 
 export interface Place<Target extends Endpoint> {
@@ -50,7 +50,7 @@ export class Rotation<Target extends Endpoint> {
   async #expand(target: Target): Promise<Place<Target>[]> {
     const { address } = target
     const found = isIP(address) === 0 ? await this.#addressesOf(target)?.catch(() => undefined) : undefined
-    if (found === undefined || found.length === 0) return [{ target, host: address }] // whoever connects says why it does not resolve
+    if (found === undefined || found.length === 0) return [{ target, host: address }] // the attempt to connect shows why
     return found.slice(0, MAX_ADDRESSES).map((host) => ({ target, host }))
   }
 }

@@ -1,4 +1,4 @@
-/** The node's datagrams: by UDP, except those for the beacon that go on the TCP connection to the rendezvous. */
+/** The node's datagrams: by UDP, except those for the beacon that use the TCP connection to the rendezvous. */
 import type { Endpoint } from '../../base/types.ts'
 import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
 import { sealSlot } from '../../proto/node/datagram-slot.ts'
@@ -33,7 +33,7 @@ export class TwoWayPort implements DatagramPort {
   get batchSize(): number {
     return this.#udp.batchSize
   }
-  /** A connection that is behind delays its own only: the core is told, and makes fewer. */
+  /** A connection that is behind delays its own only: the core knows, and makes fewer. */
   get backlog(): number {
     return this.#udp.backlog
   }

@@ -17,7 +17,7 @@ import type { NodeParts } from './parts.ts'
 
 /**
  * A proxy that the environment names is for HTTPS: the registry, which is not, is tried without it first, as before
- * somebody set the variable. One that the configuration names is for everything.
+ * the variable was set. One that the configuration names is for everything.
  */
 export function registryWays(
   { core, registry, wss, transport }: Pick<NodeParts, 'core' | 'registry' | 'wss' | 'transport'>,

@@ -118,7 +118,7 @@ export class Beacon {
 
   /**
    * A message of a node that has proven its id. It relays in its own name only; a question for its address has no answer
-   * here, and nobody can punch towards it. Never throws. @param bytes Takes ownership.
+   * here, and no one can punch towards it. Never throws. @param bytes Takes ownership.
    */
   handleFromLink(now: number, bytes: Uint8Array, link: Link, send: Send): void {
     const message = decodeBeaconMessage(bytes)
@@ -271,7 +271,7 @@ export class Beacon {
   }
 
   /**
-   * A node with a proven connection may return to UDP before that ends; nobody else gets its place meanwhile. An
+   * A node with a proven connection may return to UDP before that ends; no one else gets its place meanwhile. An
    * unregistered id gets no entry; an unconfirmed source gets no more entries than its share.
    */
   #admits(nodeId: NodeId, from: Endpoint): boolean {

@@ -54,7 +54,7 @@ export interface LiveNode extends RepeatedProofs {
   endpoint: string // `ip:port`
   udpAddress: string // UDP source that the node announced with a signature; empty: none. Never revealed
   lanEndpoints: readonly string[]
-  relayOnly: boolean // it wants to be reached through the beacon only: nobody learns its endpoint
+  relayOnly: boolean // it wants to be reached through the beacon only: no one learns its endpoint
   extended: boolean // it announced the stream options of extensions.md: peers need not treat it as a Go daemon
   version: string // of its program, as it said when it registered; empty: it did not
   public: boolean

@@ -15,6 +15,8 @@ test('the smallest file has every default', () => {
     node: {
       registry: '127.0.0.1:9000',
       beacon: '127.0.0.1:9001',
+      transport: 'auto',
+      proxy: 'auto',
       listen: '0.0.0.0:0',
       public: false,
       networks: [],

@@ -105,8 +105,8 @@ test('only the holder of the registered key gets in', async () => {
   assert.equal(await entered(opened(), mine, key), 'in')
   for (const [node, identity, change] of [
     [other, key, undefined], // a foreign id with one's own key
-    [mine, stranger, undefined], // one's own key for somebody's id
-    [9_999, stranger, undefined], // an id that nobody has
+    [mine, stranger, undefined], // one's own key for the id of another
+    [9_999, stranger, undefined], // an id without an owner
     [mine, key, (text: string) => text.replace(/"sig":"..../, '"sig":"AAAA')], // a false signature
     [mine, key, (text: string) => text.replace(key.publicKeyBase64, identities[1]!.publicKeyBase64)],
     [mine, key, () => '{"type":"auth_reply"}'],
@@ -148,7 +148,7 @@ test('a message of more than 64 KiB, a text after the proof, or a wrong protocol
   }
 })
 
-test('a reader that stops loses frames beyond a megabyte, and the sender goes on', async () => {
+test('a reader that stops loses frames beyond a megabyte, and the sender continues', async () => {
   const slow = opened()
   assert.equal(await entered(slow, nodes[0]!, identities[0]!), 'in')
   const sender = opened()
@@ -159,10 +159,9 @@ test('a reader that stops loses frames beyond a megabyte, and the sender goes on
   const memory = process.memoryUsage().rss
   for (let i = 0; i < 600; i++) sender.send(frame)
   sender.send(relay(nodes[1]!, nodes[1]!, 4)) // to itself: behind all others
-  let own = false
-  sender.on('message', (data: Buffer, isBinary) => (own ||= isBinary && data[0] === 0x06))
-  for (let i = 0; i < 1_000 && !own; i++) await new Promise((resolve) => setTimeout(resolve, 10))
-  assert.ok(own)
+  const own: Buffer[] = []
+  sender.on('message', (data: Buffer, isBinary) => isBinary && own.push(data))
+  await until(() => own.length > 0)
   const counters = rendezvous.counters().beacon
   assert.ok(counters.relaysLinkFull - before.relaysLinkFull > 100, `${counters.relaysLinkFull} dropped`)
   assert.ok(process.memoryUsage().rss - memory < 150_000_000)
@@ -184,7 +183,7 @@ test('clients that send nonsense instead of TLS, HTTP or WebSocket are dropped, 
   assert.equal(await entered(opened(), nodes[0]!, identities[0]!), 'in')
 })
 
-test('our client proves its id, carries datagrams both ways, and closes when it is no longer wanted', async () => {
+test('our client proves its id, carries datagrams both ways, and closes once it is not needed', async () => {
   const got: Buffer[] = []
   const state: string[] = []
   const link = ours(port, {

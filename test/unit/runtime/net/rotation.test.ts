@@ -29,7 +29,7 @@ test('each address in turn, a name with its own ones, until one works; then that
   assert.ok(asked >= 2, 'asked again in the second round')
 })
 
-test('a name that does not resolve, or is not to be resolved, is left to whoever connects', async () => {
+test('a name that does not resolve, or is not to be resolved, is left to the one that connects', async () => {
   for (const addressesOf of [() => Promise.reject(new Error('EAI_AGAIN')), () => undefined]) {
     const rotation = new Rotation([at('rv.example')], addressesOf)
     assert.deepEqual(await rotation.current(), { target: at('rv.example'), host: 'rv.example' })

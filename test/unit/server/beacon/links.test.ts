@@ -83,7 +83,7 @@ test('it speaks in its own name only, and everything else that it says is counte
   s.beacon.attach(link)
   s.at(0, encodeDiscover(3), BOB)
   assert.deepEqual(s.at(1, relay(2, 3, 'aa'), link), [], 'as node 2')
-  assert.deepEqual(s.at(1, encodeDiscover(2), link), [], 'no answer: there is no address to tell')
+  assert.deepEqual(s.at(1, encodeDiscover(2), link), [], 'no answer: it has none')
   assert.deepEqual(s.at(1, encodePunchRequest(1, 3), link), [])
   for (const bytes of [new Uint8Array(0), fromHex('ff')!, fromHex('05')!, fromHex('0700000001000100000003')!])
     assert.deepEqual(s.at(1, bytes, link), [])
@@ -91,7 +91,7 @@ test('it speaks in its own name only, and everything else that it says is counte
   assert.deepEqual(s.at(2, relay(3, 2, 'aa'), BOB), [], 'it did not become node 2')
 })
 
-test('nobody punches towards it, and mail is announced on its connection', () => {
+test('no one punches towards it, and mail is announced on its connection', () => {
   const s = new Setting()
   const link = new FakeLink(1, ALICE.address)
   s.at(0, encodeDiscover(1), ALICE)
@@ -102,7 +102,7 @@ test('nobody punches towards it, and mail is announced on its connection', () =>
   assert.deepEqual(link.got, ['0a01'])
 })
 
-test('a reader that is too slow loses frames, counted, and nobody else does', () => {
+test('a reader that is too slow loses frames, counted, and no one else does', () => {
   const s = new Setting()
   const link = new FakeLink(1, ALICE.address)
   s.beacon.attach(link)
