@@ -266,6 +266,17 @@ export interface NameConflict {
   readonly other?: { readonly nodeId: NodeId; readonly fingerprint: string }
 }
 
+/** The beacon, and how it is reached. */
+export interface BeaconStatus {
+  readonly endpoint: string // as configured
+  readonly observed: string | null // where it sees us; null: unknown, or without UDP
+  readonly transport: 'udp' | 'tcp'
+  readonly address: string | null // the one in use; null: none yet
+  readonly proxy: string | null // host:port of the HTTP proxy on the way
+  readonly reason: string // for this transport
+  readonly dropped: number // datagrams for which the TCP connection had no room
+}
+
 /** Status of this node. For our own node: everything except `daemon`. For a daemon that we drive: only `daemon`. */
 export interface OverlayStatus {
   readonly udp: string | null // our UDP socket
@@ -278,15 +289,7 @@ export interface OverlayStatus {
     readonly code?: ErrorCode
     readonly reason?: string
   } | null
-  readonly beacon: {
-    readonly endpoint: string // as configured
-    readonly observed: string | null // where it sees us; null: unknown, or without UDP
-    readonly transport: 'udp' | 'tcp'
-    readonly address: string | null // the one in use; null: none yet
-    readonly proxy: string | null // host:port of the HTTP proxy on the way
-    readonly reason: string // for this transport
-    readonly dropped: number // datagrams for which the TCP connection had no room
-  } | null
+  readonly beacon: BeaconStatus | null
   readonly nat: NatStatus | null
   readonly daemon: { readonly socket: string; readonly state: 'connected' | 'lost'; readonly since: string } | null
   readonly counters: Readonly<Record<string, number>>

@@ -11,7 +11,7 @@ import { parseFingerprint } from '../net/endpoints.ts'
 import { proxyFor, type ProxySettings } from '../net/proxy.ts'
 import type { RegistryWays } from '../net/registry-link.ts'
 import { lookUpAll, type AddressesOf } from '../net/rotation.ts'
-import type { OverlayStatus } from '../overlay.ts'
+import type { BeaconStatus } from '../overlay.ts'
 import type { OverlayNodeOptions } from './options.ts'
 import type { NodeParts } from './parts.ts'
 
@@ -60,7 +60,7 @@ export function rendezvousStatus(
   configured: string,
   endpoint: Endpoint,
   compat: CompatLink,
-): NonNullable<OverlayStatus['beacon']> {
+): BeaconStatus {
   const open = compat.description
   const isTcp = way.current === 'tcp'
   return {
