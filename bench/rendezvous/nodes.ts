@@ -61,7 +61,7 @@ export async function fillStore(folder: string, count: number, real: number): Pr
       udpAddress: '',
       lanEndpoints: [],
       relayOnly: false,
-        extended: true,
+      extended: true,
       version: '',
     })
     live.public = true

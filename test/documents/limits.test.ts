@@ -80,21 +80,13 @@ const LIMITS: readonly (readonly [string, string, readonly string[]])[] = [
     ['UNPROVEN_ACCOUNT_LIVES_MS', 'PROVEN_ACCOUNT_LIVES_MS'],
   ],
   ['A hostname whose node is away', 'server/registry/constants.ts', ['NAME_KEPT_MS']],
-  [
-    'Questions to the beacon by UDP without an answer',
-    'proto/rendezvous/constants.ts',
-    ['GIVE_UP_UDP_AFTER'],
-  ],
+  ['Questions to the beacon by UDP without an answer', 'proto/rendezvous/constants.ts', ['GIVE_UP_UDP_AFTER']],
   [
     'Time for which UDP has to answer',
     'proto/rendezvous/constants.ts',
     ['UDP_PROOF_MS', 'MAX_UDP_PROOF_MS', 'UDP_LASTING_MS'],
   ],
-  [
-    'A connection to the rendezvous, up to the proof',
-    'runtime/net/compat-link.ts',
-    ['HANDSHAKE_MS', 'MAX_PAUSE_MS'],
-  ],
+  ['A connection to the rendezvous, up to the proof', 'runtime/net/compat-link.ts', ['HANDSHAKE_MS', 'MAX_PAUSE_MS']],
   ['Bytes that wait in the connection', 'runtime/net/compat-link.ts', ['HIGH_BYTES', 'MAX_UNSENT_BYTES']],
   ['Silence on the connection', 'runtime/net/compat-link.ts', ['PING_MS', 'PONG_MS']],
   ['Answer of an HTTP proxy', 'runtime/net/proxy.ts', ['MAX_HEAD_BYTES']],
