@@ -103,9 +103,8 @@ export class Fronts {
             front.start(at.address, at.port),
           )
         case 'proxy':
-          return await started(
-            new Proxy({ ...named, http: new HttpFront({ ...named, origins: [] }) }),
-            (proxy) => proxy.start(at, allowLan),
+          return await started(new Proxy({ ...named, http: new HttpFront({ ...named, origins: [] }) }), (proxy) =>
+            proxy.start(at, allowLan),
           )
         case 'dns':
           return await started(new DnsResponder(this.#zone, log, this.#counters), (dns) => dns.start(at, allowLan))
