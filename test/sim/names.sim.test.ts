@@ -139,6 +139,19 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(stranger.accepted, [])
   })
 
+  test(`a dial ends at once, whenever trust in its peer is revoked while it is under way (seed ${seed})`, () => {
+    for (let delay = 0; delay <= 100; delay += 2) {
+      const { sim, alice, bob } = stage(seed)
+      bob.restart()
+      sim.run(60_000) // long enough for the tunnel to be given up
+      const stream = alice.dial('bob', 80)
+      sim.run(delay)
+      alice.turn((now) => alice.core.revokeTrust(now, bob.nodeId))
+      sim.run(5_000)
+      assert.notEqual(stream.state, 'dialling', `revoked after ${delay} ms`)
+    }
+  })
+
   test(`a dial by a name the registry assigns to another key fails with both fingerprints, and nothing is sent there (seed ${seed})`, () => {
     const { sim, alice, bob } = stage(seed)
     const stranger = sim.node('stranger', { public: true })
