@@ -106,6 +106,16 @@ describe('daemons of today and gateways of ours without UDP', { skip: noToday, c
     })
   }
 
+  test('two daemons, one of them without UDP, reach each other through our rendezvous', async () => {
+    await plain.ctl('handshake', String(compat.nodeId), 'hello')
+    const { results } = await eventually(
+      'an echo',
+      async () => (await plain.ctl('ping', String(compat.nodeId), '--count', '2').catch(() => undefined)) as never,
+      40_000,
+    )
+    assert.equal((results as unknown[]).length, 2)
+  })
+
   test('both come back after a restart of the rendezvous', async () => {
     await rendezvous.kill()
     await startRendezvous(where)

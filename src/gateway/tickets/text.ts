@@ -35,6 +35,13 @@ export function formatTicket(ticket: Ticket): string {
   return `${TICKET_PREFIX}${Buffer.concat([body, checksum(body)]).toString('base64url')}`
 }
 
+/** Of a list of addresses, separated by commas, the first ones, as many as a ticket holds; never none. */
+export function fittingTicket(list: string): string {
+  let text = list
+  while (Buffer.byteLength(text) > MAX_TEXT_BYTES && text.includes(',')) text = text.slice(0, text.lastIndexOf(','))
+  return text
+}
+
 /** @throws PilotError TICKET_INVALID. Expiry is not checked. */
 export function parseTicket(text: string): Ticket {
   const ticket =
@@ -108,6 +115,7 @@ function checksum(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest().subarray(0, CHECK_BYTES)
 }
 
+const MAX_TEXT_BYTES = 255 // its length is one byte
 export const TICKET_PREFIX = 'pgt1_'
 export const SECRET_BYTES = 16
 const PROOF_PREFIX = 'pgt1:'

@@ -13,12 +13,13 @@ import type { TrustJudge } from '../../proto/trust/requests.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { GuestDesk, Overlay, OverlayEvent } from '../../runtime/overlay.ts'
 import { SparseLog } from '../service/sparse-log.ts'
-import { formatTicket, parseTicket, proofOf, SECRET_BYTES } from './text.ts'
+import { fittingTicket, formatTicket, parseTicket, proofOf, SECRET_BYTES } from './text.ts'
 import type { Ticket } from './text.ts'
 import { opens, TicketBook } from './book.ts'
 import type { OpenTicket } from './book.ts'
 import type { GatewayEvent } from '../model/events.ts'
 import type { ServiceKey } from '../model/service-key.ts'
+import { listOf } from '../../runtime/net/endpoints.ts'
 import type { GatewayOptions } from '../model/options.ts'
 import type { ExposedRecord, OpenTicketRecord, TicketRecord, TicketUseRecord } from '../model/records.ts'
 
@@ -130,9 +131,9 @@ export class Tickets {
       protocol: expose.protocol,
       port: expose.port,
       service: expose.name,
-      registry: options.registry,
+      registry: fittingTicket(options.registry),
       fingerprint: fingerprintOf(options),
-      beacon: options.beacon,
+      beacon: fittingTicket(options.beacon),
       secret,
     })
     const { name, port, protocol, target } = expose
@@ -248,7 +249,7 @@ export class Tickets {
         `${peer} refuses the ticket: it has been used, or it was made by an earlier run of that node`,
         { peer },
       )
-    if (bare(this.#deps.options.registry) !== bare(ticket.registry)) return this.#elsewhere(ticket)
+    if (!hasCommon(this.#deps.options.registry, ticket.registry)) return this.#elsewhere(ticket)
     if (outcome === 'key_changed')
       return new PilotError(
         'TICKET_INVALID',
@@ -422,8 +423,13 @@ function portOf(registry: string): number | undefined {
   return parseEndpoint(bare(registry))?.port
 }
 
+/** Of several addresses of one rendezvous, one is enough. */
+function hasCommon(registry: string, other: string): boolean {
+  return listOf(registry).some((one) => listOf(other).map(bare).includes(bare(one)))
+}
+
 function bare(registry: string): string {
-  return registry.replace(/^tls:\/\//, '')
+  return listOf(registry)[0]!.replace(/^tls:\/\//, '')
 }
 
 const ID_CHARS = 8

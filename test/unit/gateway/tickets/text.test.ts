@@ -3,7 +3,14 @@ import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { test } from 'node:test'
 import { PilotError } from '../../../../src/base/errors.ts'
-import { formatTicket, isProof, parseTicket, proofOf, sameProof } from '../../../../src/gateway/tickets/text.ts'
+import {
+  fittingTicket,
+  formatTicket,
+  isProof,
+  parseTicket,
+  proofOf,
+  sameProof,
+} from '../../../../src/gateway/tickets/text.ts'
 import type { Ticket } from '../../../../src/gateway/tickets/text.ts'
 
 const TICKET: Ticket = {
@@ -88,4 +95,12 @@ test('the proof is the documented HMAC, fits into a justification, and is valid 
     proof.slice(1),
   ])
     assert.ok(!sameProof(proof, other))
+})
+
+test('of several addresses, a ticket holds as many of the first ones as fit', () => {
+  assert.equal(fittingTicket('a.example:1,b.example:2'), 'a.example:1,b.example:2')
+  const many = Array.from({ length: 30 }, (_, i) => `rendezvous-${i}.example:9000`).join(',')
+  const registry = fittingTicket(many)
+  assert.ok(Buffer.byteLength(registry) <= 255 && many.startsWith(`${registry},`))
+  assert.deepEqual(parseTicket(formatTicket({ ...TICKET, registry })).registry, registry)
 })
