@@ -118,6 +118,12 @@ function ofServices(out: MetricsWriter, status: StatusRecord, connections: reado
     out.sample({ direction, service: name }, count)
   }
   out.sample({ direction: 'any', service: 'other' }, rest)
+  out.single(
+    'pilotgate_relay_by_tcp',
+    'gauge',
+    '1 while the relay is reached by TCP, because UDP is dropped.',
+    status.beacon?.transport === 'tcp' ? 1 : 0,
+  )
   out.family(
     'pilotgate_mapping_peer_up',
     'gauge',

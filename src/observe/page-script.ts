@@ -94,11 +94,12 @@ function terms (e) {
 }
 
 const STATES = { connected: 'good', connecting: 'warn', unreachable: 'bad', idle: '' }
+const pathName = (path) => path.transport === 'tcp' ? path.kind + ' (tcp)' : path.kind
 const COLUMNS = {
   peers: [
     { title: 'Peer', kind: 'main', of: (p) => p.hostname || p.address },
     { title: 'State', of: (p) => ({ pill: p.state, kind: STATES[p.state] }) },
-    { title: 'Path', of: (p) => p.path ? p.path.kind : '–' },
+    { title: 'Path', of: (p) => p.path ? pathName(p.path) : '–' },
     { title: 'Round trip', kind: 'num', of: (p) => p.path && p.path.rttMs !== null ? p.path.rttMs.toFixed(p.path.rttMs < 10 ? 2 : 1) + ' ms' : '–' },
     { title: 'Streams', kind: 'num', of: (p) => p.streams },
     { title: 'Received', kind: 'num', of: (p) => bytes(p.bytesIn) },
@@ -226,7 +227,7 @@ function show (state, at) {
   byId('services').textContent = totals.mappings + ' mapped, ' + totals.exposures + ' exposed'
   byId('peers').textContent = totals.connected
   const kinds = {}
-  for (const peer of state.peers) if (peer.path) kinds[peer.path.kind] = (kinds[peer.path.kind] || 0) + 1
+  for (const { path } of state.peers) if (path) kinds[pathName(path)] = (kinds[pathName(path)] || 0) + 1
   byId('paths').textContent = Object.entries(kinds).map((kind) => kind[1] + ' ' + kind[0]).join(', ') || (totals.peers === 0 ? 'none known' : totals.peers + ' known')
   table('peers-table', COLUMNS.peers, state.peers, totals.peers, 'No peers yet. They appear once a tunnel is requested.')
   table('mappings-table', COLUMNS.mappings, state.mappings, totals.mappings, 'No mappings. Add one with: pilotgate map agent-b:80')

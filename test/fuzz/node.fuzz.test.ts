@@ -41,7 +41,8 @@ function checkState(context: NodeState): void {
         peer.heapIndex >= 0 && peer.heapKey <= due,
         `peer due at ${due}, and the heap knows ${peer.heapIndex < 0 ? 'nothing' : peer.heapKey}`,
       )
-    if (peer.tunnel.ready && (peer.isHeldBack ? 0 : peer.ready.size) + peer.control.size > 0)
+    const waits = peer.isHeldBack || (peer.paths.current?.kind === 'relay' && !context.way.takesMore)
+    if (peer.tunnel.ready && (waits ? 0 : peer.ready.size) + peer.control.size > 0)
       assert.ok(peer.queued, 'a peer with output is in no queue')
   }
   assert.equal(context.streams, streams, 'the count of streams')
@@ -115,10 +116,18 @@ function randomCommand(random: Random, sim: SimOverlay, a: SimNode, b: SimNode, 
   else if (what === 48 && random.chance(0.3)) sim.registry.restart(random.chance(0.3))
   else if (what === 49) sim.registry.silent = random.chance(0.2)
   else if (what === 50) sim.network.cut(a.endpoint.address, b.endpoint.address, random.chance(0.5))
-  else if (what === 51) sim.network.heal(a.endpoint.address, b.endpoint.address)
+  else if (what === 59) {
+    if (random.chance(0.3)) sim.wss.drop()
+    else if (random.chance(0.5)) sim.network.cut(a.endpoint.address, sim.beaconEndpoint.address)
+    else sim.network.heal(a.endpoint.address, sim.beaconEndpoint.address)
+  } else if (what === 51) sim.network.heal(a.endpoint.address, b.endpoint.address)
   else if (what === 52) node.rebind({ address: node.endpoint.address, port: 5_000 + random.below(10_000) })
   else if (what === 53) node.turn((now) => node.core.askName(now, 'agent-b', { onName: () => {} }))
-  else if (what === 54)
+  else if (what === 55) node.turn((now) => node.core.link.handleDatagram(now, random.bytes(random.below(80))))
+  else if (what === 56) {
+    node.turn(() => node.core.link.handleRoom(false))
+    sim.world.after(random.below(500), () => node.turn(() => node.core.link.handleRoom(true)))
+  } else if (what === 54)
     for (const entry of node.state.trust.pending) node.turn((now) => node.core.approveTrust(now, entry.nodeId))
 }
 
@@ -130,7 +139,7 @@ for (let seed = 1; seed <= 12; seed++) {
     })
     const records = sim.record()
     const [a, b] = [
-      sim.node('agent-a', { trust: ['agent-b'] }),
+      sim.node('agent-a', { trust: ['agent-b'], transport: (['udp', 'auto', 'tcp'] as const)[seed % 3] }),
       sim.node('agent-b', { trust: ['agent-a'], public: seed % 3 === 0 }),
     ]
     const puppet = new Puppet(sim, 1)

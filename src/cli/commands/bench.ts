@@ -6,7 +6,7 @@ import type { BenchOptions, BenchRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
 import { whileWaiting } from '../progress.ts'
-import { formatBytes, formatRate, formatRtt } from '../text.ts'
+import { formatBytes, formatRate, formatRtt, pathName } from '../text.ts'
 import type { World } from '../world.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 import { bytesOption, durationOption } from './numbers.ts'
@@ -58,7 +58,7 @@ async function bench(
 
 function lines({ peer, nodeId, setUp, roundTrip, throughput, path }: BenchRecord): string[] {
   const rtt = path?.rttMs === null || path?.rttMs === undefined ? '' : `, RTT ${formatRtt(path.rttMs)}`
-  const how = path === null ? '' : `, ${path.kind} ${path.endpoint}${rtt}, packets of up to ${path.mtu} bytes`
+  const how = path === null ? '' : `, ${pathName(path)} ${path.endpoint}${rtt}, packets of up to ${path.mtu} bytes`
   const { bytes, elapsedMs, bitsPerSecond, complete } = throughput
   return [
     `${peer} (node ${nodeId})${how}`,

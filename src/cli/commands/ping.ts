@@ -5,7 +5,7 @@ import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
-import { formatRtt, plural } from '../text.ts'
+import { formatRtt, pathName, plural } from '../text.ts'
 import type { World } from '../world.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 import { durationOption, numberOption } from './numbers.ts'
@@ -63,7 +63,7 @@ async function ping(
     out.note(
       reply instanceof PilotError
         ? `seq ${sent - 1}: ${reply.message}`
-        : `${reply.peer} (node ${reply.nodeId}): seq ${reply.seq}, ${formatRtt(reply.rttMs)}${reply.path === null ? '' : `, ${reply.path} ${reply.endpoint ?? ''}`}`,
+        : `${reply.peer} (node ${reply.nodeId}): seq ${reply.seq}, ${formatRtt(reply.rttMs)}${reply.path === null ? '' : `, ${pathName({ kind: reply.path, transport: reply.transport ?? 'udp' })} ${reply.endpoint ?? ''}`}`,
     )
   }
   unsubscribe()

@@ -211,6 +211,7 @@ export interface PingRecord {
   readonly rttMs: number
   readonly path: PathKind | null // null: through a daemon, which does not report it
   readonly endpoint: string | null
+  readonly transport?: 'udp' | 'tcp' // of a relay: how it is reached
   readonly reason?: string // the reason for this path
 }
 

@@ -34,7 +34,7 @@ export class BeaconLink implements Machine {
   /** The connection is open, and our id proven on it. @param isOurs to a rendezvous of ours. */
   handleUp(now: Instant, isOurs: boolean): void {
     if (this.#state.way.handleLinkUp(now, isOurs)) this.#finder.onWayChange(now)
-    else this.#outbound.releaseRelay()
+    this.#outbound.releaseRelay()
   }
 
   /** It has ended, or none could be opened. @param fault why; undefined: it was no longer wanted. */

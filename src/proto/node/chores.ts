@@ -99,6 +99,7 @@ export class Chores {
     this.#reportPath(peer)
     this.#finder.onPathChange(now, peer)
     this.#refreshStreams(now, peer, false)
+    this.#state.touchPeerQueue(peer) // it may have waited for the relay, and does not need it any more
   }
 
   /**

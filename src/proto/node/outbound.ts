@@ -67,9 +67,10 @@ export class Outbound {
       if (!peer.tunnel.ready) continue
       const isRelayed = peer.paths.current?.kind === 'relay'
       const isPaced = isRelayed && this.#isForeign
-      const isFull = (isPaced && !this.#relayed.holds(now, 1)) || (isRelayed && !this.#hasRoom)
+      const isOverPace = isPaced && !this.#relayed.holds(now, 1)
+      const isFull = isOverPace || (isRelayed && !this.#state.way.takesMore)
       if (isFull && peer.control.size === 0) {
-        this.#waitForRelay(now, peer)
+        this.#waitForRelay(now, peer, isOverPace)
         continue
       }
       const filled =
@@ -89,16 +90,10 @@ export class Outbound {
     return way.current === 'tcp' ? !way.isOurs : beacon.isForeign
   }
 
-  /** What waits in the queue of a TCP connection is late, and must arrive before anything that goes by UDP again. */
-  get #hasRoom(): boolean {
-    const { way } = this.#state
-    return way.current === 'udp' ? !way.isUp : way.hasRoom
-  }
-
-  /** The beacon drops more without a word (quirk R19), or the connection to it is behind. */
-  #waitForRelay(now: Instant, peer: Peer): void {
+  /** The beacon drops more without a word (quirk R19). Otherwise the connection is behind, or gone: `releaseRelay` ends that. */
+  #waitForRelay(now: Instant, peer: Peer, isOverPace: boolean): void {
     this.#relayWaiting.add(peer)
-    if (this.#relayAt === Infinity) this.#relayAt = now + k.FOREIGN_RELAY_PAUSE_MS
+    if (isOverPace && this.#relayAt === Infinity) this.#relayAt = now + k.FOREIGN_RELAY_PAUSE_MS
   }
 
   handleTimeout(now: Instant): void {

@@ -82,6 +82,7 @@ export class PathFinder {
   onWayChange(now: Instant): void {
     const { way, nat, peers, nodeId } = this.#state
     this.#state.emit({ kind: 'way', current: way.current })
+    this.#outbound.releaseRelay()
     if (way.current === 'udp') nat.start(now, nodeId)
     for (const peer of peers.values()) {
       if (!peer.connected) continue
@@ -310,6 +311,7 @@ export class PathFinder {
       path.nextProbeAt = now
       if (this.#mayAim(path.endpoint)) this.#puncher.aim(now, path.endpoint)
     }
+    this.#state.heap.update(peer)
   }
 
   #onSeen(now: Instant, path: Path, seenAt: Endpoint): void {

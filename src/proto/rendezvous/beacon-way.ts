@@ -56,9 +56,13 @@ export class BeaconWay implements Machine {
   get isOurs(): boolean {
     return this.#isOurs
   }
-  /** More datagrams may be made for the connection: its queue is short. */
-  get hasRoom(): boolean {
-    return this.#hasRoom
+  /**
+   * Packets of programs may be made for the relay. Not for a connection that is behind: what waits in its queue is late.
+   * (One that is gone loses them, so that whatever waits for an answer fails in time.) And not by UDP before a connection
+   * that is no longer wanted has delivered what it holds.
+   */
+  get takesMore(): boolean {
+    return this.#current === 'udp' ? !this.#isUp : !this.#isUp || this.#hasRoom
   }
   /** Why there is no connection; undefined: there is, or none has failed. */
   get fault(): string | undefined {
@@ -67,10 +71,11 @@ export class BeaconWay implements Machine {
 
   /** @returns whether another way is in use now. */
   handleLinkUp(now: Instant, isOurs: boolean): boolean {
+    if (!this.#wantsLink) return false // it will end at once
     this.#isUp = this.#hasRoom = true
     this.#isOurs = isOurs
     this.#fault = undefined
-    if (this.#current === 'tcp' || !this.#wantsLink) return false
+    if (this.#current === 'tcp') return false
     this.#current = 'tcp'
     const isRelapse = now - this.#returnedAt < UDP_LASTING_MS
     this.#proofMs = isRelapse ? Math.min(2 * this.#proofMs, MAX_UDP_PROOF_MS) : UDP_PROOF_MS

@@ -57,6 +57,7 @@ export class CompatLink {
   #place: Place<WssTarget> | undefined
   #hasRoom = true
   #draining: NodeJS.Timeout | undefined
+  #upAt = 0
   /** Datagrams dropped because the connection was full or not there. */
   dropped = 0
 
@@ -138,7 +139,7 @@ export class CompatLink {
     if (node === 0 || this.#isStopped) return // nothing to prove: `hold` is called again
     const attempt: Attempt = new Attempt(node, this.#options, {
       onUp: (isOurs) => {
-        this.#failures = 0
+        this.#upAt = performance.now()
         this.#options.log.debug({ ...this.description }, 'connected to the rendezvous without UDP')
         this.#events.onUp(isOurs)
       },
@@ -162,6 +163,8 @@ export class CompatLink {
     this.#hasRoom = true
     if (this.#isStopped) return
     if (!this.#isWanted) return this.#events.onDown(undefined)
+    if (attempt.isDisplaced) this.#failures = DISPLACED_FAILURES
+    else if (attempt.wasProven && performance.now() - this.#upAt >= LASTING_MS) this.#failures = 0
     const isMore = !attempt.wasProven && this.#rotation.fail() && !this.#rotation.isRoundOver
     const pause = isMore ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, MAX_PAUSE_MS)
     if (!isMore) this.#failures += 1
@@ -191,6 +194,8 @@ class Attempt {
   isProven = false
   /** or did. */
   wasProven = false
+  /** Another connection has our key: perhaps a copy of this node, with which it would take turns forever. */
+  isDisplaced = false
   readonly #options: CompatOptions
   readonly #events: AttemptEvents
   #socket: Socket | undefined
@@ -290,9 +295,10 @@ class Attempt {
     webSocket.on('unexpected-response', (_request, { statusCode }) =>
       this.fail(`no WebSocket there: it answers ${statusCode ?? 'nothing'}`),
     )
-    webSocket.once('close', (code, reason) =>
-      this.fail(`closed by the rendezvous (${code}) ${reason.toString()}`.trim()),
-    )
+    webSocket.once('close', (code, reason) => {
+      this.isDisplaced = code === DISPLACED
+      this.fail(`closed by the rendezvous (${code}) ${reason.toString()}`.trim())
+    })
     webSocket.on('message', (data: RawData, isBinary: boolean) => this.#onMessage(data as Buffer, isBinary))
     webSocket.on('pong', () => (this.#heardAt = performance.now()))
     webSocket.on('ping', () => (this.#heardAt = performance.now()))
@@ -331,6 +337,10 @@ const CHECK_MS = 3_000 // after a change of our network
 const CLOSE_MS = 1_000 // for the answer to a close
 const FIRST_PAUSE_MS = 250 // before the next attempt; doubles with each failure
 const MAX_PAUSE_MS = 30_000
+/** A connection that ends sooner counts as a failure, ms. */
+const LASTING_MS = 10_000
+const DISPLACED = 4000 // close code of our rendezvous
+const DISPLACED_FAILURES = 7 // the longest pause
 /** Waiting in the WebSocket: no more datagrams are made above the first, until below the second; */
 const HIGH_BYTES = 262_144
 const LOW_BYTES = 65_536

@@ -59,7 +59,7 @@ export interface SimNodeOptions {
   /** Behind this box: `inside` is the node's own endpoint, `outside` the address the registry sees. */
   readonly behind?: { readonly nat: Uplink; readonly inside: Endpoint; readonly outside: string }
   readonly lanEndpoints?: readonly Endpoint[]
-  readonly transport?: Transport // default: only UDP
+  readonly transport?: Transport | undefined // default: only UDP
 }
 
 export class SimNode implements Outside {

@@ -205,6 +205,21 @@ test('our client proves its id, carries datagrams both ways, and closes once it 
   link.stop()
 })
 
+test('two copies of one node do not take turns forever: the one that is displaced stays away for half a minute', async () => {
+  const state: string[] = []
+  const copy = (name: string): CompatLink =>
+    ours(port, { onUp: () => void state.push(`${name} up`), onDown: (fault) => void state.push(`${name} ${fault}`) })
+  const [one, two] = [copy('one'), copy('two')]
+  one.hold(true)
+  await until(() => state.length === 1)
+  two.hold(true)
+  await until(() => state.length === 3)
+  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  assert.deepEqual(state.toSorted(), ['one closed by the rendezvous (4000) connected again', 'one up', 'two up'])
+  one.stop()
+  two.stop()
+})
+
 test('what our client finds instead of a rendezvous is an error with a reason, and it asks again', async () => {
   const pem = createCertificate(Date.now())
   const server = createServer({ cert: pem.certPem, key: pem.keyPem }, (_request, response) => response.end('hello'))
