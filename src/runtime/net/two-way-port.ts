@@ -30,8 +30,11 @@ export class TwoWayPort implements DatagramPort {
   get sendErrors(): number {
     return this.#udp.sendErrors
   }
-  get batchSize(): number {
-    return this.#udp.batchSize
+  get kind(): 'native' | 'node' {
+    return this.#udp.kind
+  }
+  get slots(): readonly DatagramSlot[] {
+    return this.#udp.slots
   }
   /** A connection that is behind delays its own only: the core knows, and makes fewer. */
   get backlog(): number {

@@ -63,6 +63,7 @@ export class OverlayNode implements Overlay {
   readonly #driver: Driver
   readonly #socket: DatagramPort
   readonly #compat: CompatLink
+  readonly #noNative: string | undefined
   readonly #link: RegistryLink
   readonly #watch: NetworkWatch
   readonly #beacon: BeaconName
@@ -104,6 +105,7 @@ export class OverlayNode implements Overlay {
     this.#core = core
     this.#compat = openCompat(parts, options, log, (act) => this.#turn(act))
     this.#socket = new TwoWayPort(parts.socket, this.#compat, parts.transport === 'tcp')
+    this.#noNative = parts.noNative
     this.#keeper = parts.keeper
     this.#placesKeeper = parts.placesKeeper
     this.#beacon = beacon
@@ -184,6 +186,7 @@ export class OverlayNode implements Overlay {
     const { counters, nat } = this.#core
     return {
       udp: formatEndpoint(this.#socket.local),
+      port: this.#socket.kind,
       registry: { ...this.#registration.record, address: this.#link.address ?? null },
       beacon: rendezvousStatus(this.#core, this.#beaconText, this.#beacon.endpoint, this.#compat),
       nat: { mapping: nat.mapping, filtering: nat.filtering },
@@ -288,6 +291,7 @@ export class OverlayNode implements Overlay {
       mtu: maxDatagramTo(this.#beacon.endpoint),
       receiveBufferBytes,
       sendErrors,
+      noNative: this.#noNative,
     }
   }
 
