@@ -98,21 +98,9 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   const placesKeeper = new PlacesKeeper(placesFile, present, log)
   const rehearse = (): void => rehearseOnce(primitives, trust.trusted)
   const noNative = 'reason' in native ? native.reason : undefined
-  return {
-    identity,
-    core,
-    socket,
-    noNative,
-    sink,
-    keeper,
-    placesKeeper,
-    registry,
-    wss,
-    transport,
-    beacon,
-    pins,
-    rehearse,
-  }
+  const state = { identity, keeper, placesKeeper, pins }
+  const ways = { registry, wss, transport, beacon }
+  return { ...state, ...ways, core, socket, noNative, sink, rehearse }
 }
 
 /** Without a beacon by UDP there is one way only. @throws PilotError USAGE. */
