@@ -115,6 +115,7 @@ function combined(sources: Sources): GatewayOptions {
     ...(observe === undefined ? {} : { observe }),
     ...frontsOf(withFronts(config, pick)),
     ...networksOf(sources),
+    ...driverOf(sources),
     ...daemonOf(sources),
   }
 }
@@ -142,6 +143,23 @@ function networksOf({ file, env }: Sources): Pick<GatewayOptions, 'networks'> {
     }
   })
   return networks.length === 0 ? {} : { networks }
+}
+
+/** A path in the file is relative to the file; `auto` is kept as it is. */
+function driverOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'driver'> {
+  const { socket: written, folder } = file?.config.driver ?? {}
+  const given = flags.driverSocket ?? variable(env, 'DRIVER_SOCKET')
+  const path = (text: string, base: string): string => resolve(base, expandHome(text, env))
+  const place = given ?? written
+  if (place === undefined && folder === undefined) return {}
+  const socket = place === undefined || place === 'auto' ? place : path(place, given === undefined ? file!.folder : '.')
+  return {
+    driver: {
+      socket,
+      runtimeDir: env['XDG_RUNTIME_DIR'],
+      ...(folder !== undefined && { folder: path(folder, file!.folder) }),
+    },
+  }
 }
 
 /** A daemon has an identity, a socket and a visibility of its own: setting these as well is a mistake. */
@@ -181,6 +199,14 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
       'peers cannot be combined with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned',
       { option: 'peers' },
     )
+  if (
+    flags.driverSocket !== undefined ||
+    variable(env, 'DRIVER_SOCKET') !== undefined ||
+    file?.config.driver.socket !== undefined
+  )
+    throw new PilotError('USAGE', '--driver-socket cannot be combined with --daemon: drivers use the daemon itself', {
+      option: 'driverSocket',
+    })
   const registry =
     flags.registry ?? variable(env, 'REGISTRY') ?? (inFile('registry') ? file?.config.node.registry : undefined)
   return { daemon: registry === undefined ? { socket } : { socket, registry } }

@@ -32,6 +32,7 @@ export function statusLines(status: StatusRecord, out: Pick<Output, 'bold' | 'ba
     ['key', status.node.publicKey],
     ...(status.udp === null ? [] : [['udp', status.udp] as [string, string]]),
     ['admin', status.admin],
+    ...drivers(status),
     ...standing(status),
     ...fronts(status),
     ['peers', String(status.peers)],
@@ -71,6 +72,17 @@ function configuration({ config }: StatusRecord): [string, string][] {
 function termsOf(expose: ExposedRecord): string[] {
   const terms = termsText(expose)
   return [...(expose.draining === true ? ['draining'] : []), ...(terms === '-' ? [] : [terms])]
+}
+
+function drivers({ drivers: found }: StatusRecord): [string, string][] {
+  if (found === undefined || found === null) return []
+  return [
+    ['drivers', found.sockets.join(', ')],
+    ...found.clients.map(({ id, since, streams, ports }): [string, string] => [
+      'driver',
+      `${id}, since ${since}, ${streams} streams${ports.length === 0 ? '' : `, on port ${ports.join(', ')}`}`,
+    ]),
+  ]
 }
 
 /** The local ports that lead to every peer, and the observe listener. */

@@ -194,3 +194,5 @@ export const PEER_FORGET = 32
 export const PEER_LEAVE = 64 // trust has ended; its streams have been reset
 /** A running registry has registered us by then. We do not wait for one whose port is closed. */
 export const RESUME_MS = 2_000
+/** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
+export const LEAVE_MS = 100

@@ -27,8 +27,10 @@ import { Chores } from './chores.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { Dial, DialView } from './dial.ts'
 import { Dialler } from './dialler.ts'
+import { DriverCommands } from './driver-commands.ts'
 import type { NodeEvent } from './events.ts'
 import { Inbound } from './inbound.ts'
+import { LEAVE_MS } from './constants.ts'
 import { Memberships } from './memberships.ts'
 import type { NodeOptions, OwnNetwork } from './options.ts'
 import { Outbound } from './outbound.ts'
@@ -64,6 +66,8 @@ export class OverlayCore {
   readonly #finder: PathFinder
   readonly #chores: Chores
   readonly #answers: Answers
+  /** Commands that only drivers of the node's socket give. */
+  readonly drivers: DriverCommands
   readonly #due: Array<Stream | Peer> = [] // scratch of handleTimeout
 
   /** @param state for tests that look inside. */
@@ -80,6 +84,7 @@ export class OverlayCore {
     const dialler = (this.#dialler = new Dialler(state, resolver, (at, peer) => this.#chores.afterTunnel(at, peer)))
     const chores = (this.#chores = new Chores(state, { outbound, pings, finder, resolver, dialler }))
     const inbound = (this.#inbound = new Inbound(state, { outbound, resolver, exchange, finder, chores }))
+    this.drivers = new DriverCommands(state, this.#registration, finder, chores)
     this.#answers = new Answers(state, {
       registration: this.#registration,
       exchange,
@@ -493,6 +498,3 @@ function own(view: StreamView): Stream {
   if (view instanceof Stream) return view
   throw new RangeError('not a stream of this node')
 }
-
-/** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
-const LEAVE_MS = 100

@@ -29,7 +29,6 @@ import type {
   Incoming,
   Listener,
   Overlay,
-  OverlayDatagrams,
   OverlayEvent,
   OverlayHealth,
   OverlayStatus,
@@ -40,6 +39,7 @@ import { nameOf, parseTarget } from '../peer-name.ts'
 import { withTimeout } from '../with-timeout.ts'
 import { NodeDatagrams } from './datagrams.ts'
 import { Driver } from './driver.ts'
+import { DriverDesk } from './driver-desk.ts'
 import { NodeTrust } from './node-trust.ts'
 import type { TrustCourier } from './trust-courier.ts'
 import type { OverlayNodeOptions } from './options.ts'
@@ -56,6 +56,8 @@ import { AboutWaiter, NameWaiter, PongWaiter, StreamWaiter, TunnelWaiter, type S
 
 export class OverlayNode implements Overlay {
   readonly identity: Identity
+  /** For the driver socket. */
+  readonly drivers: DriverDesk
   readonly #core: OverlayCore
   readonly #driver: Driver
   readonly #socket: DatagramPort
@@ -107,6 +109,7 @@ export class OverlayNode implements Overlay {
     this.#pins = parts.pins
     this.#registration = new RegistrationStatus(options.registry, options.hostname, log)
     this.#trust = new NodeTrust(core, (act) => this.#turn(act), parts, log)
+    this.drivers = new DriverDesk(core, (act) => this.#turn(act), parts.identity)
     this.#verbs = this.#streamVerbs()
     this.#link = this.#connectRegistry(parts)
     this.#driver = new Driver(core, socket, {
@@ -219,7 +222,7 @@ export class OverlayNode implements Overlay {
   async datagrams(
     wanted: number | undefined,
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
-  ): Promise<OverlayDatagrams> {
+  ): Promise<NodeDatagrams> {
     const port = this.#core.openDatagrams(wanted)
     if (port === undefined && wanted === undefined)
       throw new PilotError('TOO_MANY', 'all overlay ports for datagrams are in use')
@@ -432,7 +435,9 @@ export class OverlayNode implements Overlay {
       case 'about':
         return event.app.onAbout(event.about, event.isReachable)
       case 'datagram':
-        return this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort)
+        return this.#onDatagram(event)
+      case 'registry_answer':
+        return event.reply === undefined ? event.app.onRefused(event.text) : event.app.onReply(event.reply)
       case 'incoming':
         return this.#onIncoming(event.stream, event.peer, event.isReply)
       case 'accept_due':
@@ -442,7 +447,7 @@ export class OverlayNode implements Overlay {
         this.#trust.onRegistered()
         break
       case 'hostname_set':
-        this.#registration.onHostnameSet()
+        this.#registration.onHostnameSet(event.hostname)
         break
       case 'hostname_refused':
         this.#registration.onHostnameRefused(event.text)
@@ -457,6 +462,12 @@ export class OverlayNode implements Overlay {
     }
     const outward = overlayEvent(event, this.#core.trust)
     if (outward !== undefined) this.#onEvent(outward)
+  }
+
+  #onDatagram({ bytes, node, sourcePort, port }: Extract<NodeEvent, { kind: 'datagram' }>): void {
+    const taker = this.#datagrams.get(port)
+    if (taker === undefined) this.drivers.onDatagram?.(bytes, node, sourcePort, port)
+    else taker(bytes, node, sourcePort)
   }
 
   #onIncoming(stream: StreamView, peer: PeerView, isReply: boolean): void {

@@ -1,0 +1,88 @@
+/**
+ * What the driver socket needs of our own node beyond ../overlay.ts, with promises. Above: ../driver-socket/. Below:
+ * proto/node/driver-commands.ts.
+ */
+import { toBase64, utf8 } from '../../base/bytes.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { NodeId } from '../../base/types.ts'
+import type { Identity } from '../../crypto/identity.ts'
+import type { OverlayCore } from '../../proto/node/core.ts'
+import type { RegistryApp } from '../../proto/node/views.ts'
+import type { Turn } from './node-trust.ts'
+
+/** The registry's own words. */
+export class RegistryRefusal extends Error {
+  override readonly name = 'RegistryRefusal'
+}
+
+export type DatagramTaker = (bytes: Uint8Array, from: NodeId, sourcePort: number, port: number) => void
+
+export class DriverDesk {
+  /** Of datagrams to ports that nothing else has opened. */
+  onDatagram: DatagramTaker | undefined
+  readonly #core: OverlayCore
+  readonly #turn: Turn
+  readonly #identity: Identity
+
+  constructor(core: OverlayCore, turn: Turn, identity: Identity) {
+    this.#core = core
+    this.#turn = turn
+    this.#identity = identity
+  }
+
+  get isPublic(): boolean {
+    return this.#core.drivers.isPublic
+  }
+
+  /**
+   * @param challenge what is signed, if anything. @returns the registry's reply as it is. @throws RegistryRefusal,
+   *   PilotError REGISTRY_UNREACHABLE.
+   */
+  async ask(request: object, challenge?: string): Promise<Record<string, unknown>> {
+    return await new Promise((resolve, reject) => {
+      const app = new RegistryWaiter(resolve, reject)
+      this.#turn((now) => this.#core.drivers.askRegistry(now, request, challenge, app))
+    })
+  }
+
+  /** Ed25519, base64. */
+  sign(text: string): string {
+    return toBase64(this.#identity.sign(utf8(text)))
+  }
+
+  rename(hostname: string | undefined): void {
+    this.#turn(() => this.#core.drivers.rename(hostname))
+  }
+  setPublic(isPublic: boolean): void {
+    this.#turn(() => this.#core.drivers.setPublic(isPublic))
+  }
+  takeDatagrams(taker: DatagramTaker | undefined): void {
+    this.onDatagram = taker
+    this.#turn(() => this.#core.drivers.takeAllDatagrams(taker !== undefined))
+  }
+  preferDirect(node: NodeId): ReturnType<OverlayCore['drivers']['preferDirect']> {
+    return this.#turn((now) => this.#core.drivers.preferDirect(now, node))
+  }
+}
+
+class RegistryWaiter implements RegistryApp {
+  readonly #resolve: (reply: Record<string, unknown>) => void
+  readonly #reject: (error: Error) => void
+
+  constructor(resolve: (reply: Record<string, unknown>) => void, reject: (error: Error) => void) {
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  onReply(reply: object): void {
+    this.#resolve(reply as Record<string, unknown>)
+  }
+
+  onRefused(text: string | undefined): void {
+    this.#reject(
+      text === undefined
+        ? new PilotError('REGISTRY_UNREACHABLE', 'the registry does not answer')
+        : new RegistryRefusal(text),
+    )
+  }
+}
