@@ -3,6 +3,7 @@
  * socket. The operator's exposures come before both. Above: gateway.ts. A daemon that we drive has its own.
  */
 import type { Logger } from '../base/logger.ts'
+import { usualPlaces } from '../runtime/driver-socket/place.ts'
 import { DriverSocket } from '../runtime/driver-socket/server.ts'
 import type { OverlayNode } from '../runtime/node/node.ts'
 import type { WellKnown } from '../services/well-known.ts'
@@ -29,7 +30,8 @@ export class OwnServices {
   async open(): Promise<void> {
     if (this.#options?.socket === undefined) return
     const { socket, runtimeDir } = this.#options
-    this.#drivers = await DriverSocket.open(this.#node, { socket, runtimeDir, version: this.#version }, this.#log)
+    const at = socket === 'auto' ? usualPlaces(runtimeDir) : socket
+    this.#drivers = await DriverSocket.open(this.#node, { at, version: this.#version }, this.#log)
   }
 
   get record(): DriverRecord | null {

@@ -48,7 +48,7 @@ export async function listenAt(server: Server, path: string): Promise<void> {
     const made = join(folder, 's')
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen(made, () => {
+      server.listen({ path: made, backlog: BACKLOG }, () => {
         server.off('error', reject)
         resolve()
       })
@@ -108,5 +108,7 @@ function unusable(path: string, error: unknown): PilotError {
 
 const SOCKET_NAME = 'pilot.sock'
 const PROBE_MS = 1_000
+/** Connections that wait to be accepted: all clients may come at once. */
+const BACKLOG = 1_024
 /** Of a Unix socket (107), less the folder in which it is made. */
 const MAX_PATH_BYTES = 107 - '.pg-XXXXXX/s'.length + SOCKET_NAME.length

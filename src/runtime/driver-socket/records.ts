@@ -1,6 +1,7 @@
 /** Info and Health of the driver socket (ipc.md §2.4): what we know of it, and nothing else. */
 import { formatAddress } from '../../base/address.ts'
 import type { OverlayNode } from '../node/node.ts'
+import { NodeStream } from '../node/stream.ts'
 import type { OverlayStream, PeerStatus } from '../overlay.ts'
 import type { Present } from './host.ts'
 
@@ -65,6 +66,11 @@ function connectionRecord(id: number, stream: OverlayStream): Record<string, unk
     state: stream.writableEnded || stream.readableEnded ? 'FIN_WAIT' : 'ESTABLISHED',
     bytes_sent: stream.bytesWritten,
     bytes_recv: stream.bytesRead,
+    ...(stream instanceof NodeStream && {
+      in_flight: stream.unacknowledgedBytes,
+      unacked: stream.unacknowledgedBytes,
+      peer_recv_win: stream.peerRoomBytes,
+    }),
   }
 }
 

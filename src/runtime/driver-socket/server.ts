@@ -14,15 +14,13 @@ import type { OverlayNode } from '../node/node.ts'
 import type { OverlayStream } from '../overlay.ts'
 import { ClientSocket } from './client.ts'
 import type { DriverHost, Present } from './host.ts'
-import { inodeOf, isFree, listenAt, removeSocket, usualPlaces } from './place.ts'
+import { inodeOf, isFree, listenAt, removeSocket } from './place.ts'
 import { DriverPorts, type PortOwner } from './ports.ts'
 import { Questions } from './questions.ts'
 
 export interface DriverSocketOptions {
-  /** A path, or `auto`: where drivers look, as far as that is free. */
-  readonly socket: string
-  /** XDG_RUNTIME_DIR, for `auto`. */
-  readonly runtimeDir: string | undefined
+  /** One path, or several, of which those that are free are used. */
+  readonly at: string | readonly string[]
   readonly version: string // of pilotgate
 }
 
@@ -55,12 +53,12 @@ export class DriverSocket implements DriverHost {
     this.#questions = new Questions(node, { present: () => this.#present(version), sendDatagram })
   }
 
-  /** @throws PilotError CONFLICT, USAGE: from `listenAt`; with `auto`, CONFLICT if no place is free. */
+  /** @throws PilotError CONFLICT, USAGE: from `listenAt`; CONFLICT if none of several places is free. */
   static async open(node: OverlayNode, options: DriverSocketOptions, log: Logger): Promise<DriverSocket> {
     const socket = new DriverSocket(node, options.version, log)
     try {
-      if (options.socket === 'auto') await socket.#listenWhereFree(usualPlaces(options.runtimeDir))
-      else await socket.#listen(options.socket)
+      if (typeof options.at === 'string') await socket.#listen(options.at)
+      else await socket.#listenWhereFree(options.at)
       await socket.#takeDatagrams()
     } catch (error) {
       await socket.close()
@@ -113,6 +111,7 @@ export class DriverSocket implements DriverHost {
   async dial(node: NodeId, port: number, signal: AbortSignal): Promise<OverlayStream> {
     if (node === this.#node.nodeId)
       throw new PilotError('FAILED', 'this node does not dial itself: connect to the local service instead')
+    if (node === 0) throw new PilotError('NOT_FOUND', 'node 0: node not found')
     if (port === 0) throw new PilotError('CONNECTION_REFUSED', 'port 0 is for pings')
     return await this.#node.dial(`${node}:${port}`, signal)
   }
@@ -121,6 +120,7 @@ export class DriverSocket implements DriverHost {
     if (to.node === BROADCAST_NODE)
       throw new PilotError('FAILED', 'broadcast address requires admin token: use BroadcastDatagram')
     if (to.node === this.#node.nodeId) return this.#toAll(bytes, to.node, this.#sourcePort, port)
+    if (to.node === 0) throw new PilotError('NOT_FOUND', 'node 0: node not found')
     await this.#datagrams!.send(String(to.node), port, bytes)
   }
 
@@ -182,7 +182,7 @@ export class DriverSocket implements DriverHost {
     throw new PilotError(
       'CONFLICT',
       `driver socket: neither of ${places.join(', ')} can be used`,
-      { socketPath: 'auto' },
+      { places },
       undefined,
       'Stop the daemon that is there, or name a path with --driver-socket.',
     )

@@ -71,6 +71,11 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     return Math.max(0, buffer.end - una)
   }
 
+  /** What the peer has room for beyond what it has acknowledged. */
+  get peerRoomBytes(): number {
+    return this.#stream.sender.peerRoomBytes
+  }
+
   /** From now on it does not use a relay: without another path it waits, and fails after waiting too long. */
   refuseRelay(): void {
     this.#verbs.refuseRelay(this.#stream)
