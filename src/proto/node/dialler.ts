@@ -199,6 +199,10 @@ export class Dialler {
     const answer = this.#resolver.lookUpName(now, hostname)
     if (answer !== undefined) return this.#toAnswer(now, dial, hostname, answer)
     this.#guess(now, hostname)
+    this.#waitForName(dial, hostname)
+  }
+
+  #waitForName(dial: Dial, hostname: string): void {
     this.#waiting += 1
     const dials = this.#unnamed.get(hostname)
     if (dials === undefined) this.#unnamed.set(hostname, [dial])
@@ -217,7 +221,8 @@ export class Dialler {
     if (this.#state.peers.get(node)?.connected !== true) {
       this.#resolver.checkName(now, hostname)
       const contested = this.#resolver.contested(hostname)
-      // The wanted key is not there, nor anywhere else.
+      // The wanted key was not there, nor anywhere else; is it still so?
+      if (contested?.node === node && this.#resolver.isChecking(hostname)) return this.#waitForName(dial, hostname)
       if (contested?.node === node) return this.#failWith(dial, keyChanged(contested))
     }
     this.#toNode(now, dial, node)
