@@ -117,6 +117,20 @@ test('a peer that ends its request first gets the answer of a driver that answer
   assert.equal(String(Buffer.concat(parts)), 'answer')
 })
 
+test('a stream to our own address reaches our own services: built in, exposed, and of other programs', async () => {
+  const [driver, server] = [await client(), await client()]
+  await server.bind(5_030)
+  for (const port of [7, 8_080]) {
+    const connection = await driver.dial(a.ready.node.nodeId, port)
+    driver.say({ kind: 'send', connection, data: Buffer.from('echo') })
+    assert.equal(String(await driver.receive(connection, 4)), 'echo')
+  }
+  await driver.dial(a.ready.node.nodeId, 5_030)
+  assert.equal((await server.take('accept')).remote.node, a.ready.node.nodeId)
+  driver.say({ kind: 'dial', address: { network: 0, node: a.ready.node.nodeId }, port: 5_031 })
+  assert.equal((await driver.take('error')).text, 'connection refused')
+})
+
 test('datagrams: to every client, on any port, confirmed or not; nothing for an unknown node', async () => {
   const [one, two, sender] = [await client(), await client(), await clientOfB()]
   const to = { address: { network: 0, node: a.ready.node.nodeId }, port: 4_000, data: Buffer.from('hello') }

@@ -109,10 +109,12 @@ export class DriverSocket implements DriverHost {
   }
 
   async dial(node: NodeId, port: number, signal: AbortSignal): Promise<OverlayStream> {
-    if (node === this.#node.nodeId)
-      throw new PilotError('FAILED', 'this node does not dial itself: connect to the local service instead')
     if (node === 0) throw new PilotError('NOT_FOUND', 'node 0: node not found')
     if (port === 0) throw new PilotError('CONNECTION_REFUSED', 'port 0 is for pings')
+    if (node === this.#node.nodeId) {
+      const { drivers, hostname, address } = this.#node
+      return await drivers.dialSelf(hostname ?? address, port, signal)
+    }
     return await this.#node.dial(`${node}:${port}`, signal)
   }
 

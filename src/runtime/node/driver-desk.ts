@@ -8,12 +8,17 @@ import type { NodeId } from '../../base/types.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import type { OverlayCore } from '../../proto/node/core.ts'
 import type { RegistryApp } from '../../proto/node/views.ts'
+import { EPHEMERAL_COUNT, EPHEMERAL_FIRST } from '../../proto/node/constants.ts'
+import type { Incoming, OverlayStream } from '../overlay.ts'
 import type { Turn } from './node-trust.ts'
+import { dialSelf } from './self-stream.ts'
 
 /** The registry's own words. */
 export class RegistryRefusal extends Error {
   override readonly name = 'RegistryRefusal'
 }
+
+type ListenerOf = (port: number) => ((incoming: Incoming) => void) | undefined
 
 export type DatagramTaker = (bytes: Uint8Array, from: NodeId, sourcePort: number, port: number) => void
 
@@ -23,11 +28,14 @@ export class DriverDesk {
   readonly #core: OverlayCore
   readonly #turn: Turn
   readonly #identity: Identity
+  readonly #listenerOf: ListenerOf
+  #selfPort = 0
 
-  constructor(core: OverlayCore, turn: Turn, identity: Identity) {
+  constructor(core: OverlayCore, turn: Turn, identity: Identity, listenerOf: ListenerOf) {
     this.#core = core
     this.#turn = turn
     this.#identity = identity
+    this.#listenerOf = listenerOf
   }
 
   get isPublic(): boolean {
@@ -43,6 +51,14 @@ export class DriverDesk {
       const app = new RegistryWaiter(resolve, reject)
       this.#turn((now) => this.#core.drivers.askRegistry(now, request, challenge, app))
     })
+  }
+
+  /** A stream to a service of our own. @param name ours. @throws PilotError CONNECTION_REFUSED. */
+  async dialSelf(name: string, port: number, signal: AbortSignal): Promise<OverlayStream> {
+    this.#selfPort = (this.#selfPort + 1) % EPHEMERAL_COUNT
+    const node = this.#core.nodeId ?? 0
+    const localPort = EPHEMERAL_FIRST + this.#selfPort
+    return await dialSelf({ node, name, localPort, remotePort: port }, this.#listenerOf(port), signal)
   }
 
   /** Ed25519, base64. */
