@@ -7,7 +7,8 @@ import assert from 'node:assert/strict'
 import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { StatusRecord } from '../../src/gateway/model/records.ts'
-import { eventually, Gateway, pair, pause, Stage } from './harness.ts'
+import { eventually, pair, pause, Stage } from './harness.ts'
+import type { Gateway } from './harness.ts'
 import { IpcClient } from './ipc-client.ts'
 import { echo, noise } from './servers.ts'
 
@@ -133,6 +134,7 @@ test('a stream to our own address reaches our own services: built in, exposed, a
 
 test('datagrams: to every client, on any port, confirmed or not; nothing for an unknown node', async () => {
   const [one, two, sender] = [await client(), await client(), await clientOfB()]
+  for (const driver of [one, two]) await driver.ask('health') // it is served: what comes now goes to it
   const to = { address: { network: 0, node: a.ready.node.nodeId }, port: 4_000, data: Buffer.from('hello') }
   sender.say({ kind: 'send_to_confirm', ...to })
   await sender.take('confirmed')

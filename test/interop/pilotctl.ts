@@ -47,7 +47,7 @@ export const ROWS: readonly Row[] = [
   { args: 'lookup NODE' },
   { args: 'lookup 4711' },
   { args: 'find PEERNAME' },
-  { args: 'find nobody' },
+  { args: 'find unknown-name' },
   { args: 'handshake NODE hello' },
   { args: 'pending' },
   { args: 'approve NODE' },
@@ -158,23 +158,25 @@ export async function outcomes(stage: Stage, world: PilotctlWorld, name: string,
       'HOST-web': `${name}-web`,
     }
     const fill = (text: string): string[] => text.split(' ').map((word) => words[word] ?? word)
-    const running = run(stage, world, world, fill(args))
-    let isOver = false
-    const over = running.finally(() => {
-      isOver = true
-    })
-    // what waits is not heard from until it has what it waits for, so the other side tries again
-    if (meanwhile !== undefined)
-      while (!isOver) {
-        await pause(300)
-        if (!isOver) await run(stage, world, world.peer, fill(meanwhile))
-      }
-    const ran = await over
+    const ran = await withOther(
+      run(stage, world, world, fill(args)),
+      meanwhile === undefined ? undefined : async () => run(stage, world, world.peer, fill(meanwhile)),
+    )
     const answer = answerOf(ran)
     if (args.startsWith('network create')) network = String(dataOf(answer)['network_id'] ?? network)
     said.push(summary(ran, answer))
   }
   return said
+}
+
+/** What waits is not heard from until it has what it waits for, so the other side tries again. */
+async function withOther(waiting: Promise<Ran>, other: (() => Promise<unknown>) | undefined): Promise<Ran> {
+  if (other === undefined) return await waiting
+  for (;;) {
+    const ran = await Promise.race([waiting, pause(300)])
+    if (ran !== undefined) return ran
+    await other()
+  }
 }
 
 async function run(

@@ -18,7 +18,8 @@ async function pair(): Promise<{ near: OverlayStream; far: OverlayStream }> {
 
 async function all(stream: OverlayStream): Promise<Buffer> {
   const parts: Buffer[] = []
-  for await (const part of stream) parts.push(part as Buffer)
+  stream.on('data', (part: Buffer) => parts.push(part))
+  await once(stream, 'end')
   return Buffer.concat(parts)
 }
 
@@ -59,6 +60,8 @@ test('destroySoon delivers what was written', async () => {
   near.write('the last word')
   near.destroySoon()
   assert.equal(String(await all(far)), 'the last word')
+  far.end()
+  await once(near, 'close')
 })
 
 test('without a listener, or if it refuses, or if the dialler gives up first, there is no stream', async () => {
