@@ -313,7 +313,8 @@ export class GoNode {
     if (tunnel?.key === undefined) return this.#count('sealed_without_key') // in silence
     const counter = Number(view.readBigUInt64BE(12))
     if (this.#isToday) tunnel.onPrefix(view.readUInt32BE(8))
-    if (!tunnel.checkReplay(counter)) return this.#count('replayed')
+    const isFresh = tunnel.checkReplay(counter)
+    if (!isFresh && !this.#isToday) return this.#count('replayed')
     const packet = tunnel.key.open(
       bytes.subarray(8, SEALED_HEADER_BYTES),
       bytes.subarray(4, 8),
@@ -323,6 +324,7 @@ export class GoNode {
       tunnel.seen[counter % 256] = 0 // and `max` stays where the forged frame moved it
       return this.#count('bad_tag')
     }
+    if (!isFresh) return this.#onOvertaken(now, from, tunnel)
     tunnel.frames += 1
     if (this.#isToday) {
       tunnel.onHeard(now)
@@ -334,6 +336,14 @@ export class GoNode {
     if (!blocked) this.#onPacket(now, packet)
     else if (this.#stalled.length < 1_024) this.#stalled.push(packet.slice())
     else this.#count('stalled_dropped')
+  }
+
+  /** Today: one authenticated frame too far behind the newest ends a session that is older than a minute. */
+  #onOvertaken(now: number, node: NodeId, tunnel: Tunnel): void {
+    this.#count('replayed')
+    if (now - tunnel.derivedAt < AGED_MS) return
+    this.#count('aged_dropped')
+    this.dropHalf(now, node)
   }
 
   // ---- packets
@@ -544,3 +554,6 @@ function keyOf(localPort: number, remote: NodeId, remotePort: number): string {
 }
 
 const NOTHING = new Uint8Array(0)
+
+/** As seen of 1.18. */
+const AGED_MS = 60_000

@@ -68,10 +68,17 @@ export class Outbound {
         this.#waitForRelay(now, peer)
         continue
       }
+      const isOrdered = peer.rules.isToday && !peer.extended
+      const relayRttMs = isOrdered ? relayRttOf(peer) : undefined
+      if (isOrdered && peer.control.size === 0 && !peer.order.holds(now, relayRttMs)) {
+        this.#waitForRelay(now, peer)
+        continue
+      }
       const filled =
         this.#fillQueued(now, peer, peer.control, slot) ||
         (!peer.isHeldBack && (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
       if (isPaced && filled) this.#relayed.spend(now, 1)
+      if (isOrdered && filled) peer.order.spend(now, relayRttMs)
       this.#state.touchPeerQueue(peer)
       if (filled) return true
     }
@@ -321,6 +328,12 @@ export class Outbound {
     peer.onSent(now, path, slot.length, asks)
     if (asks && !wasOwed) this.#state.heap.update(peer)
   }
+}
+
+/** Undefined if the relay is not in use. */
+function relayRttOf(peer: Peer): number | undefined {
+  const path = peer.paths.current
+  return path?.kind === 'relay' ? (path.rttMs ?? k.RELAY_RTT_MS) : undefined
 }
 
 /** Offset of the packet in a datagram along this path. */
