@@ -140,6 +140,21 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(stranger.accepted, [])
   })
 
+  test(`a dial follows a name to an id that another peer had before (seed ${seed})`, () => {
+    const { sim, alice, bob, mallory } = stage(seed, { mallory: true })
+    for (const peer of ['bob', 'mallory']) assert.equal(failureOf(sim, alice, peer).code, undefined)
+    const [bobs, mallorys] = [bob.nodeId, mallory.nodeId]
+    for (const node of [bob, mallory]) node.kill()
+    sim.registry.restart(true)
+    sim.run(30_000)
+    mallory.restart()
+    sim.run(1_000)
+    bob.restart()
+    sim.until('their ids are swapped', 60_000, () => bob.nodeId === mallorys && mallory.nodeId === bobs)
+    sim.run(30_000) // until they have reported their trust again
+    for (const peer of ['mallory', 'bob']) assert.equal(failureOf(sim, alice, peer).code, undefined)
+  })
+
   test(`a dial does not fail over what the registry said long ago (seed ${seed})`, () => {
     const { sim, alice, bob, mallory } = stage(seed, { mallory: true })
     bob.kill()

@@ -146,6 +146,16 @@ export class Dialler {
     }
   }
 
+  /** The id has another key now: who meant that key goes on, everything else that waits for the peer fails. */
+  onNewOwner(now: Instant, peer: Peer): void {
+    for (let count = peer.dials.size; count > 0; count--) {
+      const dial = peer.dials.shift()!
+      this.#waiting -= 1
+      if (dial.key !== undefined && !this.#isSomebodyElse(dial, peer)) this.#toPeer(now, dial, peer)
+      else this.#fail(dial, 'PEER_UNREACHABLE', SOMEBODY_ELSE, peer.node)
+    }
+  }
+
   /** Everything that waits for this peer fails. */
   failPeer(now: Instant, peer: Peer, code: ErrorCode, text: string): void {
     peer.onFailed(now)
@@ -291,7 +301,7 @@ export class Dialler {
     if (this.#isSomebodyElse(dial, peer)) {
       const node = trust.nodeNamed(dial.hostname!)
       if (node !== undefined && node !== peer.node) return this.#toNode(now, dial, node)
-      return this.#fail(dial, 'PEER_UNREACHABLE', 'its id belongs to another node now', peer.node)
+      return this.#fail(dial, 'PEER_UNREACHABLE', SOMEBODY_ELSE, peer.node)
     }
     const silent = peer.connected && peer.silentFor(now) >= k.PEER_SILENT_MS
     if (silent)
@@ -370,6 +380,8 @@ export class Dialler {
     if (!dial.cancelled) this.#state.emit({ kind: 'dial_failed', dial, code: code!, text })
   }
 }
+
+const SOMEBODY_ELSE = 'its id belongs to another node now'
 
 interface FailedDial {
   readonly dial: Dial
