@@ -147,19 +147,12 @@ function networksOf({ file, env }: Sources): Pick<GatewayOptions, 'networks'> {
 
 /** A path in the file is relative to the file; `auto` is kept as it is. */
 function driverOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'driver'> {
-  const { socket: written, folder } = file?.config.driver ?? {}
   const given = flags.driverSocket ?? variable(env, 'DRIVER_SOCKET')
-  const path = (text: string, base: string): string => resolve(base, expandHome(text, env))
-  const place = given ?? written
-  if (place === undefined && folder === undefined) return {}
-  const socket = place === undefined || place === 'auto' ? place : path(place, given === undefined ? file!.folder : '.')
-  return {
-    driver: {
-      socket,
-      runtimeDir: env['XDG_RUNTIME_DIR'],
-      ...(folder !== undefined && { folder: path(folder, file!.folder) }),
-    },
-  }
+  const place = given ?? file?.config.driver.socket
+  if (place === undefined) return {}
+  const folder = given === undefined ? file!.folder : '.'
+  const socket = place === 'auto' ? place : resolve(folder, expandHome(place, env))
+  return { driver: { socket, runtimeDir: env['XDG_RUNTIME_DIR'] } }
 }
 
 /** A daemon has an identity, a socket and a visibility of its own: setting these as well is a mistake. */

@@ -305,11 +305,6 @@ const AdminSection = section({
 
 const DriverSection = section({
   socket: filePath.optional().describe(keyText('driverSocket')),
-  folder: filePath
-    .optional()
-    .describe(
-      'Folder in which `inbox` and `received` are kept, what peers send; pilotctl looks into ~/.pilot. Default: the state folder.',
-    ),
 })
 
 const ObserveSection = section({

@@ -7,11 +7,11 @@ import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
 import { serveHandshakes } from '../services/handshake.ts'
 import { WellKnown } from '../services/well-known.ts'
 import type { GatewayOptions } from './model/options.ts'
-import { OwnServices } from './own-services.ts'
+import { OwnPorts } from './own-ports.ts'
 
 export interface Joined {
   readonly node: Overlay
-  readonly services: OwnServices | undefined // a daemon has its own
+  readonly ownPorts: OwnPorts | undefined // a daemon has its own
 }
 
 /** The configured daemon, or our own node with the services that are built into a daemon. */
@@ -31,19 +31,17 @@ export async function joinOverlay(
       'Run without --daemon, or leave out path: direct.',
     )
   if (daemon !== undefined)
-    return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), services: undefined }
-  const parts: { services?: OwnServices } = {} // not yet, when the first events come
+    return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), ownPorts: undefined }
+  const parts: { ownPorts?: OwnPorts } = {} // not yet, when the first events come
   const node = await OverlayNode.start(options, log, (event) => {
     onEvent(event)
-    if (event.kind === 'trust') parts.services?.onTrust()
+    if (event.kind === 'trust') parts.ownPorts?.onTrust()
   })
   await serveHandshakes(node, log)
-  const wellKnown = new WellKnown(node, driver?.folder ?? stateDir, log, (received) =>
-    onEvent({ kind: 'message', ...received }),
-  )
+  const wellKnown = new WellKnown(node, stateDir, log, (received) => onEvent({ kind: 'message', ...received }))
   await wellKnown.serve(portsOf(exposes))
-  parts.services = new OwnServices(node, wellKnown, driver, version, log)
-  return { node, services: parts.services }
+  parts.ownPorts = new OwnPorts(node, wellKnown, driver, version, log)
+  return { node, ownPorts: parts.ownPorts }
 }
 
 /** The overlay ports that these exposures listen on for streams. */

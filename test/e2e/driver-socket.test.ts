@@ -157,8 +157,7 @@ test('a dial is refused, cannot reach, or is cancelled: each has its text', asyn
   assert.equal((await driver.take('error')).text, 'connection refused')
   dial(4_711, 80)
   assert.equal((await driver.take('error')).text, 'resolve node 4711: registry: node 4711: node not found')
-  dial(4_712, 80)
-  driver.say({ kind: 'cancel' })
+  driver.say({ kind: 'dial', address: { network: 0, node: 4_712 }, port: 80 }, { kind: 'cancel' })
   assert.equal((await driver.take('error')).text, 'context canceled')
 })
 

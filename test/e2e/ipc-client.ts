@@ -42,8 +42,9 @@ export class IpcClient {
     return client
   }
 
-  say(request: IpcRequest): void {
-    this.socket.write(encodeIpcFrame(encodeIpcRequest(request)))
+  /** In one write, so that nothing comes between them. */
+  say(...requests: readonly IpcRequest[]): void {
+    this.socket.write(Buffer.concat(requests.map((request) => encodeIpcFrame(encodeIpcRequest(request)))))
   }
 
   /** The first message of this kind that fits, taken off what was heard. */

@@ -4,7 +4,7 @@
  */
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Gateway, Stage } from '../e2e/harness.ts'
 import { IpcClient } from '../e2e/ipc-client.ts'
@@ -36,10 +36,8 @@ describe('our driver socket and a daemon of today', { skip: noToday, concurrency
     writeFileSync(stage.path('file.txt'), 'a file to send\n')
     writeFileSync(stage.path('policy.json'), POLICY)
     // where pilotctl looks for what came
-    writeFileSync(
-      stage.path('gateway.yaml'),
-      `version: 1\ndriver: { folder: ${stage.path('home-of-ours', '.pilot')} }\n`,
-    )
+    for (const folder of ['inbox', 'received'])
+      mkdirSync(stage.path('home-of-ours', '.pilot', folder), { recursive: true })
     writeFileSync(stage.path('blueprint.json'), '{"name":"blue","join_rule":"open"}')
     const args = ['--registry', '127.0.0.1:0', '--beacon', '127.0.0.1:0', '--admin-token-file', stage.path('token')]
     const ready = await stage.start(['rendezvous', '--json', ...args], { label: 'rendezvous' }).event('ready')
@@ -52,7 +50,7 @@ describe('our driver socket and a daemon of today', { skip: noToday, concurrency
     ours = await Gateway.start(stage, {
       name: 'ours',
       ...rendezvous,
-      args: ['--public', '--driver-socket', socket, '-c', stage.path('gateway.yaml')],
+      args: ['--public', '--driver-socket', socket],
     })
     peers = [await start('peer-of-real'), await start('peer-of-ours')]
   })

@@ -35,9 +35,8 @@ export interface GatewayOptions {
   readonly dns?: { readonly listen: string; readonly domain: string; readonly ports: readonly number[] }
   /** A daemon's socket, served from our node. */
   readonly driver?: {
-    readonly socket: string | undefined // a path, or `auto`; undefined: none
+    readonly socket: string // a path, or `auto`
     readonly runtimeDir: string | undefined // XDG_RUNTIME_DIR
-    readonly folder?: string | undefined // of `inbox` and `received`; absent: the state folder
   }
   /** Use this daemon instead of our own node; of the above, only trust, maps, exposes and the paths then apply. */
   readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names

@@ -448,3 +448,22 @@ test('without HOME, for a user unknown to the system, the error points to --stat
     syncBuiltinESMExports()
   }
 })
+
+test('a driver socket is a path, or `auto`; one in a file is relative to the file, and a daemon leaves no room for one', () => {
+  const { driver } = resolveOptions({
+    flags: { driverSocket: '~/pilot.sock' },
+    env: { ...env, XDG_RUNTIME_DIR: '/run/1' },
+  })
+  assert.deepEqual(driver, { socket: `${env.HOME}/pilot.sock`, runtimeDir: '/run/1' })
+  const file = fileOf('driver: { socket: run/pilot.sock }')
+  assert.equal(resolveOptions({ flags: {}, env, file }).driver?.socket, `${file.folder}/run/pilot.sock`)
+  assert.equal(
+    resolveOptions({ flags: {}, env: { ...env, PILOTGATE_DRIVER_SOCKET: 'auto' }, file }).driver?.socket,
+    'auto',
+  )
+  assert.equal(resolveOptions({ flags: {}, env }).driver, undefined)
+  assert.throws(
+    () => resolveOptions({ flags: { daemon: '/a', driverSocket: '/b' }, env }),
+    /--driver-socket cannot be combined with --daemon/,
+  )
+})

@@ -10,7 +10,7 @@ import type { WellKnown } from '../services/well-known.ts'
 import type { GatewayOptions } from './model/options.ts'
 import type { DriverRecord } from './model/records.ts'
 
-export class OwnServices {
+export class OwnPorts {
   readonly #node: OverlayNode
   readonly #wellKnown: WellKnown
   readonly #options: GatewayOptions['driver']
@@ -28,7 +28,7 @@ export class OwnServices {
 
   /** The driver socket, if there is to be one: after the exposures, so that no client takes their ports. @throws PilotError CONFLICT, USAGE. */
   async open(): Promise<void> {
-    if (this.#options?.socket === undefined) return
+    if (this.#options === undefined) return
     const { socket, runtimeDir } = this.#options
     const at = socket === 'auto' ? usualPlaces(runtimeDir) : socket
     this.#drivers = await DriverSocket.open(this.#node, { at, version: this.#version }, this.#log)
