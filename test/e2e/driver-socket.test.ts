@@ -194,8 +194,8 @@ test('a private name is found, since we ask for it signed; envelopes are signed 
   const { envelope, signature } = await driver.ask('sign_envelope', JSON.stringify(asked))
   const judged = await other.ask('verify_envelope', JSON.stringify({ envelope, signature, check_standing: true }))
   assert.deepEqual(
-    [judged['valid'], judged['node_id'], judged['trusted'], judged['network_member']],
-    [true, a.ready.node.nodeId, true, true],
+    [judged['valid'], judged['node_id'], judged['trusted'], judged['network_member'], judged['online']],
+    [true, a.ready.node.nodeId, true, true, true],
   )
   const altered = String(envelope).replace('example.org', 'example.com')
   assert.deepEqual(await other.ask('verify_envelope', JSON.stringify({ envelope: altered, signature })), {

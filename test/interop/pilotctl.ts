@@ -88,6 +88,8 @@ export const ROWS: readonly Row[] = [
   },
   { args: 'extras clear-webhook' },
   { args: 'sign-request --audience example.org --body hello' },
+  { args: 'verify-request --envelope ENVELOPE --signature SIGNATURE' },
+  { args: 'verify-request --envelope ENVELOPE --signature SIGNATURE --standing' },
   { args: 'network list' },
   { args: 'network create --name HOST-net --join-rule open' },
   { args: 'network join NET' },
@@ -139,6 +141,7 @@ export const ROWS: readonly Row[] = [
 /** What a command printed, as far as it does not change from run to run: whether it worked, and the names of what it said. */
 export async function outcomes(stage: Stage, world: PilotctlWorld, name: string, peerName: string): Promise<string[]> {
   let network = '1'
+  let signed: Readonly<Record<string, unknown>> = {}
   const said: string[] = []
   for (const { args, meanwhile } of ROWS) {
     const words: Readonly<Record<string, string>> = {
@@ -152,6 +155,8 @@ export async function outcomes(stage: Stage, world: PilotctlWorld, name: string,
       POLICY: world.policy,
       BLUEPRINT: world.blueprint,
       NET: network,
+      ENVELOPE: String(signed['envelope']),
+      SIGNATURE: String(signed['signature']),
       HOST: name,
       'HOST-x': `${name}-x`,
       'HOST-net': `${name}-net`,
@@ -164,6 +169,7 @@ export async function outcomes(stage: Stage, world: PilotctlWorld, name: string,
     )
     const answer = answerOf(ran)
     if (args.startsWith('network create')) network = String(dataOf(answer)['network_id'] ?? network)
+    if (args.startsWith('sign-request')) signed = dataOf(answer)
     said.push(summary(ran, answer))
   }
   return said

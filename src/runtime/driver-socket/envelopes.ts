@@ -4,6 +4,7 @@ import { formatAddress } from '../../base/address.ts'
 import { fromBase64, utf8 } from '../../base/bytes.ts'
 import { asPilotError } from '../../base/errors.ts'
 import { verifySignature } from '../../crypto/identity.ts'
+import { challenges } from '../../wire/registry-messages.ts'
 import { formatEnvelope, parseEnvelope } from '../../wire/request-envelope.ts'
 import type { OverlayNode } from '../node/node.ts'
 import { jsonObject } from './json-object.ts'
@@ -71,8 +72,8 @@ export async function verifyEnvelope(node: OverlayNode, text: string): Promise<A
     node_id: address.node,
     address: formatAddress(address),
     verified_via: node.keyOf(address.node) === undefined && address.node !== node.nodeId ? 'registry' : 'cache',
-    trusted: address.node === node.nodeId || (await node.isTrusted(address.node)),
-    ...(asked.flag('check_standing') && { network_member: await isMember(node, address.node) }),
+    trusted: await node.isTrusted(address.node),
+    ...(asked.flag('check_standing') && (await standingOf(node, address.node))),
   }
 }
 
@@ -82,12 +83,17 @@ async function keyOf(node: OverlayNode, signer: number): Promise<string> {
   return node.keyOf(signer) ?? (await node.about(signer)).publicKey
 }
 
-/** The registry knows the node now. */
-async function isMember(node: OverlayNode, signer: number): Promise<boolean> {
-  return await node.about(signer).then(
-    () => true,
-    () => false,
-  )
+/** What the registry says of the signer now; it only answers for nodes that it has heard lately. */
+async function standingOf(node: OverlayNode, signer: number): Promise<Answer> {
+  const request = { type: 'lookup', node_id: signer, requester_id: node.nodeId }
+  const reply = await node.drivers.ask(request, challenges.lookup(node.nodeId, signer)).catch(() => undefined)
+  if (reply === undefined) return { network_member: false }
+  const { key_generation: generation, last_seen_unix: seen } = reply
+  return {
+    network_member: true,
+    ...(typeof generation === 'number' && { key_generation: generation }),
+    ...(typeof seen === 'number' && { last_seen_unix: seen, online: Date.now() / 1000 - seen < ONLINE_SECS }),
+  }
 }
 
 /** As Go writes whole seconds: 5m0s. */
@@ -100,5 +106,7 @@ function goDuration(seconds: number): string {
 }
 
 const DEFAULT_SKEW_SECS = 300
+/** Nodes are heard each 30 s or 60 s; the registry forgets them after three minutes. */
+const ONLINE_SECS = 180
 const NONCE_BYTES = 8
 const SIGNATURE_BYTES = 64
