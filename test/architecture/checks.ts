@@ -244,8 +244,9 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     v8: [],
     files: ['.'],
     net: ['.', 'v8'],
+    native: ['net', 'v8'],
     daemon: ['.'], // a product of its own behind overlay.ts: may be deleted whole
-    node: ['.', 'files', 'net'],
+    node: ['.', 'files', 'net', 'native'],
     'driver-socket': ['.', 'files', 'node'], // for drivers, our node is a daemon
   },
   gateway: {

@@ -197,6 +197,7 @@ const STATUS_FIELDS = [
   'connections',
   'counters',
   'daemon',
+  'drivers',
   'exposures',
   'http',
   'mappings',

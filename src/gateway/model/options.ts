@@ -38,6 +38,7 @@ export interface GatewayOptions {
     readonly socket: string // a path, or `auto`
     readonly runtimeDir: string | undefined // XDG_RUNTIME_DIR
   }
+  readonly native?: boolean // false: the datagram port of Node.js even if there is a native one
   /** Use this daemon instead of our own node; of the above, only trust, maps, exposes and the paths then apply. */
   readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names
 }

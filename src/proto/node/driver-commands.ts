@@ -22,10 +22,6 @@ export class DriverCommands {
     this.#chores = chores
   }
 
-  get isPublic(): boolean {
-    return this.#state.isPublic
-  }
-
   /** @param challenge what is signed, if anything. Answered by a `registry_answer` event. */
   askRegistry(now: Instant, request: object, challenge: string | undefined, app: RegistryApp): void {
     const signed = challenge === undefined ? request : { ...request, signature: this.#state.sign(challenge) }

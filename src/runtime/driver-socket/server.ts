@@ -9,9 +9,8 @@ import { PilotError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { DriverQuestion } from '../../proto/driver/client.ts'
-import type { NodeDatagrams } from '../node/datagrams.ts'
 import type { OverlayNode } from '../node/node.ts'
-import type { OverlayStream } from '../overlay.ts'
+import type { OverlayDatagrams, OverlayStream } from '../overlay.ts'
 import { ClientSocket } from './client.ts'
 import type { DriverHost, Present } from './host.ts'
 import { inodeOf, isFree, listenAt, removeSocket } from './place.ts'
@@ -40,7 +39,7 @@ export class DriverSocket implements DriverHost {
   readonly #clients = new Set<ClientSocket>()
   readonly #questions: Questions
   readonly #startedAt = performance.now()
-  #datagrams: NodeDatagrams | undefined
+  #datagrams: (OverlayDatagrams & { readonly port: number }) | undefined
   #lastClient = 0
   #lastConnection = 0
 

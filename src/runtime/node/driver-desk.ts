@@ -1,7 +1,4 @@
-/**
- * What the driver socket needs of our own node beyond ../overlay.ts, with promises. Above: ../driver-socket/. Below:
- * proto/node/driver-commands.ts.
- */
+/** The commands that only drivers give, with promises. Above: ../driver-socket/. Below: proto/node/driver-commands.ts. */
 import { toBase64, utf8 } from '../../base/bytes.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -10,6 +7,7 @@ import type { OverlayCore } from '../../proto/node/core.ts'
 import type { RegistryApp } from '../../proto/node/views.ts'
 import { EPHEMERAL_COUNT, EPHEMERAL_FIRST } from '../../proto/node/constants.ts'
 import type { Incoming, OverlayStream } from '../overlay.ts'
+import type { DatagramTaker, ForDrivers } from './for-drivers.ts'
 import type { Turn } from './node-trust.ts'
 import { dialSelf } from './self-stream.ts'
 
@@ -20,9 +18,7 @@ export class RegistryRefusal extends Error {
 
 type ListenerOf = (port: number) => ((incoming: Incoming) => void) | undefined
 
-export type DatagramTaker = (bytes: Uint8Array, from: NodeId, sourcePort: number, port: number) => void
-
-export class DriverDesk {
+export class DriverDesk implements ForDrivers {
   /** Of datagrams to ports that nothing else has opened. */
   onDatagram: DatagramTaker | undefined
   readonly #core: OverlayCore
@@ -38,14 +34,6 @@ export class DriverDesk {
     this.#listenerOf = listenerOf
   }
 
-  get isPublic(): boolean {
-    return this.#core.drivers.isPublic
-  }
-
-  /**
-   * @param challenge what is signed, if anything. @returns the registry's reply as it is. @throws RegistryRefusal,
-   *   PilotError REGISTRY_UNREACHABLE.
-   */
   async ask(request: object, challenge?: string): Promise<Record<string, unknown>> {
     return await new Promise((resolve, reject) => {
       const app = new RegistryWaiter(resolve, reject)
@@ -53,7 +41,6 @@ export class DriverDesk {
     })
   }
 
-  /** A stream to a service of our own. @param name ours. @throws PilotError CONNECTION_REFUSED. */
   async dialSelf(name: string, port: number, signal: AbortSignal): Promise<OverlayStream> {
     this.#selfPort = (this.#selfPort + 1) % EPHEMERAL_COUNT
     const node = this.#core.nodeId ?? 0
@@ -61,7 +48,6 @@ export class DriverDesk {
     return await dialSelf({ node, name, localPort, remotePort: port }, this.#listenerOf(port), signal)
   }
 
-  /** Ed25519, base64. */
   sign(text: string): string {
     return toBase64(this.#identity.sign(utf8(text)))
   }
@@ -76,7 +62,7 @@ export class DriverDesk {
     this.onDatagram = taker
     this.#turn(() => this.#core.drivers.takeAllDatagrams(taker !== undefined))
   }
-  preferDirect(node: NodeId): ReturnType<OverlayCore['drivers']['preferDirect']> {
+  preferDirect(node: NodeId): ReturnType<ForDrivers['preferDirect']> {
     return this.#turn((now) => this.#core.drivers.preferDirect(now, node))
   }
 }

@@ -29,6 +29,7 @@ import type {
   Incoming,
   Listener,
   Overlay,
+  OverlayDatagrams,
   OverlayEvent,
   OverlayHealth,
   OverlayStatus,
@@ -40,6 +41,7 @@ import { withTimeout } from '../with-timeout.ts'
 import { NodeDatagrams } from './datagrams.ts'
 import { Driver } from './driver.ts'
 import { DriverDesk } from './driver-desk.ts'
+import type { ForDrivers } from './for-drivers.ts'
 import { NodeTrust } from './node-trust.ts'
 import type { TrustCourier } from './trust-courier.ts'
 import type { OverlayNodeOptions } from './options.ts'
@@ -50,17 +52,18 @@ import type { Pins } from './pinned.ts'
 import type { PlacesKeeper } from './places-keeper.ts'
 import { RegistrationStatus } from './registration-status.ts'
 import { nameConflicts, overlayEvent, peerLabel, peerStatus } from './report.ts'
+import { ownEntry } from './self-stream.ts'
 import { NodeStream, type StreamVerbs } from './stream.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
 import { AboutWaiter, NameWaiter, PongWaiter, StreamWaiter, TunnelWaiter, type Settle } from './waiters.ts'
 
 export class OverlayNode implements Overlay {
   readonly identity: Identity
-  /** For the driver socket. */
-  readonly drivers: DriverDesk
+  readonly #drivers: DriverDesk
   readonly #core: OverlayCore
   readonly #driver: Driver
   readonly #socket: DatagramPort
+  readonly #noNative: string | undefined
   readonly #link: RegistryLink
   readonly #watch: NetworkWatch
   readonly #beacon: BeaconName
@@ -101,6 +104,7 @@ export class OverlayNode implements Overlay {
     this.identity = parts.identity
     this.#core = core
     this.#socket = socket
+    this.#noNative = parts.noNative
     this.#keeper = parts.keeper
     this.#placesKeeper = parts.placesKeeper
     this.#beacon = beacon
@@ -109,7 +113,7 @@ export class OverlayNode implements Overlay {
     this.#pins = parts.pins
     this.#registration = new RegistrationStatus(options.registry, options.hostname, log)
     this.#trust = new NodeTrust(core, (act) => this.#turn(act), parts, log)
-    this.drivers = new DriverDesk(
+    this.#drivers = new DriverDesk(
       core,
       (act) => this.#turn(act),
       parts.identity,
@@ -167,6 +171,10 @@ export class OverlayNode implements Overlay {
     }
   }
 
+  /** For the driver socket. */
+  get drivers(): ForDrivers {
+    return this.#drivers
+  }
   get nodeId(): NodeId {
     return this.#core.nodeId ?? 0 // as records have it
   }
@@ -184,6 +192,7 @@ export class OverlayNode implements Overlay {
     const { beacon, counters, nat } = this.#core
     return {
       udp: formatEndpoint(this.#socket.local),
+      port: this.#socket.kind,
       registry: this.#registration.record,
       beacon: {
         endpoint: this.#beaconText,
@@ -227,7 +236,7 @@ export class OverlayNode implements Overlay {
   async datagrams(
     wanted: number | undefined,
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
-  ): Promise<NodeDatagrams> {
+  ): Promise<OverlayDatagrams & { readonly port: number }> {
     const port = this.#core.openDatagrams(wanted)
     if (port === undefined && wanted === undefined)
       throw new PilotError('TOO_MANY', 'all overlay ports for datagrams are in use')
@@ -291,6 +300,7 @@ export class OverlayNode implements Overlay {
       mtu: maxDatagramTo(this.#beacon.endpoint),
       receiveBufferBytes,
       sendErrors,
+      noNative: this.#noNative,
     }
   }
 
@@ -472,7 +482,7 @@ export class OverlayNode implements Overlay {
 
   #onDatagram({ bytes, node, sourcePort, port }: Extract<NodeEvent, { kind: 'datagram' }>): void {
     const taker = this.#datagrams.get(port)
-    if (taker === undefined) this.drivers.onDatagram?.(bytes, node, sourcePort, port)
+    if (taker === undefined) this.#drivers.onDatagram?.(bytes, node, sourcePort, port)
     else taker(bytes, node, sourcePort)
   }
 
@@ -488,8 +498,4 @@ export class OverlayNode implements Overlay {
     }
     listener(new PendingIncoming(stream, peerName, isReply, { accept, refuse }))
   }
-}
-
-function ownEntry(nodeId: NodeId, publicKey: string): TrustedEntry {
-  return { nodeId, publicKey, approvedAt: '', mutual: true, network: 0 }
 }

@@ -4,6 +4,7 @@
  */
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
+import type { TrustedEntry } from '../../wire/trust-file.ts'
 import { SocketDuplex } from '../net/socket-duplex.ts'
 import type { Incoming, OverlayStream } from '../overlay.ts'
 
@@ -47,6 +48,11 @@ export function dialSelf(
       refuse: refused,
     })
   })
+}
+
+/** Such streams are trusted: a program of this user is at the other end. */
+export function ownEntry(nodeId: NodeId, publicKey: string): TrustedEntry {
+  return { nodeId, publicKey, approvedAt: '', mutual: true, network: 0 }
 }
 
 /** The end that dials, and the end that accepts. */
