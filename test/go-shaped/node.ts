@@ -311,20 +311,9 @@ export class GoNode {
     const from = view.readUInt32BE(4)
     const tunnel = this.#tunnels.get(from)
     if (tunnel?.key === undefined) return this.#count('sealed_without_key') // in silence
-    const counter = Number(view.readBigUInt64BE(12))
-    if (this.#isToday) tunnel.onPrefix(view.readUInt32BE(8))
-    const isFresh = tunnel.checkReplay(counter)
-    if (!isFresh && !this.#isToday) return this.#count('replayed')
-    const packet = tunnel.key.open(
-      bytes.subarray(8, SEALED_HEADER_BYTES),
-      bytes.subarray(4, 8),
-      bytes.subarray(SEALED_HEADER_BYTES),
-    )
-    if (packet === undefined) {
-      tunnel.seen[counter % 256] = 0 // and `max` stays where the forged frame moved it
-      return this.#count('bad_tag')
-    }
-    if (!isFresh) return this.#onOvertaken(now, from, tunnel)
+    const packet = tunnel.openFrame(now, view, this.#isToday)
+    if (packet === 'aged_dropped') this.dropHalf(now, from)
+    if (typeof packet === 'string') return this.#count(packet)
     tunnel.frames += 1
     if (this.#isToday) {
       tunnel.onHeard(now)
@@ -336,14 +325,6 @@ export class GoNode {
     if (!blocked) this.#onPacket(now, packet)
     else if (this.#stalled.length < 1_024) this.#stalled.push(packet.slice())
     else this.#count('stalled_dropped')
-  }
-
-  /** Today: one authenticated frame too far behind the newest ends a session that is older than a minute. */
-  #onOvertaken(now: number, node: NodeId, tunnel: Tunnel): void {
-    this.#count('replayed')
-    if (now - tunnel.derivedAt < AGED_MS) return
-    this.#count('aged_dropped')
-    this.dropHalf(now, node)
   }
 
   // ---- packets
@@ -554,6 +535,3 @@ function keyOf(localPort: number, remote: NodeId, remotePort: number): string {
 }
 
 const NOTHING = new Uint8Array(0)
-
-/** As seen of 1.18. */
-const AGED_MS = 60_000

@@ -319,7 +319,6 @@ export class OverlayNode implements Overlay {
     return key === undefined ? undefined : toBase64(key)
   }
 
-  /** We trust ourselves: streams of our own node to itself come from programs of this user. */
   async isTrusted(node: NodeId): Promise<boolean> {
     return node === this.#core.nodeId || this.#core.trust.isTrusted(node)
   }
