@@ -19,7 +19,7 @@ export function optionHint(option: string, rest: readonly string[]): string | un
 /** No command at all, but something that one takes. */
 function guessed(word: string, rest: readonly string[]): Instead | undefined {
   if (/^\d+$/.test(word) || word.startsWith('./') || /^https?:/.test(word)) return shared([word])
-  if (word.startsWith('pgt1_')) return ['join', word, ...rest].join(' ')
+  if (word.startsWith('pgt1_')) return ['join TICKET', ...rest].join(' ') // a secret: not repeated
   if (/:\d+$/.test(word)) return `map ${word}`
   return rest[0] === '-L' ? tunnelled([rest[1] ?? '', word]) : undefined
 }
@@ -71,8 +71,7 @@ const COMMANDS: Readonly<Record<string, Instead>> = {
   'listen-tcp': shared,
   forward: forwarded,
   'port-forward': forwarded,
-  connect: ([target]) =>
-    target === undefined || target.startsWith('pgt1_') ? `join ${target ?? 'TICKET'}` : `map ${target}`,
+  connect: ([target]) => (target === undefined || target.startsWith('pgt1_') ? 'join TICKET' : `map ${target}`),
   'connect-tcp': 'join TICKET',
   accept: 'join TICKET',
   redeem: 'join TICKET',

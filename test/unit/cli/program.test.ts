@@ -278,7 +278,7 @@ test('the hint of a usage error names the command, and the words of other progra
     '3000': 'Use `pilotgate share 3000`.',
     './site': 'Use `pilotgate share ./site`.',
     'http://localhost:5173/': 'Use `pilotgate share 5173`.',
-    'pgt1_abc 8080': 'Use `pilotgate join pgt1_abc 8080`.',
+    'pgt1_abc 8080': 'Use `pilotgate join TICKET 8080`.',
     'agent-b:80': 'Use `pilotgate map agent-b:80`.',
     'agent-b -L 8080:localhost:80': 'Use `pilotgate map 8080:agent-b:80`.',
     'connect agent-b:80': 'Use `pilotgate map agent-b:80`.',
