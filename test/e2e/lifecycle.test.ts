@@ -207,6 +207,7 @@ const STATUS_FIELDS = [
   'observe',
   'peers',
   'pid',
+  'port',
   'problems',
   'registry',
   'state',
