@@ -223,8 +223,8 @@ function summary({ code, stdout }: Ran, answer: Answer): string {
   if (answer['status'] === 'error') return `${String(answer['code'])}: ${steady(String(answer['message']))}`
   const data = dataOf(answer)
   const names = Object.keys(data).sort()
-  const told = TOLD.flatMap((name) => (data[name] === undefined ? [] : [`${name} ${JSON.stringify(data[name])}`]))
-  return `${code === 0 ? 'ok' : `exit ${code}`}: ${[...names.filter((name) => !TOLD.includes(name)), ...told].join(', ')}`
+  const values = SPOKEN.flatMap((name) => (data[name] === undefined ? [] : [`${name} ${JSON.stringify(data[name])}`]))
+  return `${code === 0 ? 'ok' : `exit ${code}`}: ${[...names.filter((name) => !SPOKEN.includes(name)), ...values].join(', ')}`
 }
 
 /** Without what differs from run to run. */
@@ -239,7 +239,7 @@ function steady(text: string): string {
 }
 
 /** Values that say how it went. */
-const TOLD = ['status', 'complete', 'confirmed', 'verified', 'tagged', 'valid', 'applied', 'engine', 'timeout']
+const SPOKEN = ['status', 'complete', 'confirmed', 'verified', 'tagged', 'valid', 'applied', 'engine', 'timeout']
 
 /** The page with the table. */
 const PAGE = join(ROOT, 'docs/driver.md')

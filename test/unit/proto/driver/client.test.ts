@@ -155,8 +155,8 @@ test('data comes behind the answer that names its stream, in pieces of at most 6
     [],
   )
   assert.deepEqual(world.taken(), []) // its data is not asked for: the client does not know it yet
-  const told = world.turn(() => world.rules.handleError(0, slow!, 'connection refused'))
-  assert.deepEqual(told, [
+  const heard = world.turn(() => world.rules.handleError(0, slow!, 'connection refused'))
+  assert.deepEqual(heard, [
     { kind: 'error', text: 'connection refused' },
     { kind: 'dial_ok', connection: 2 },
   ])
@@ -245,8 +245,8 @@ test('a stream that takes nothing stops the reading of its client, and is ended 
   world.taken()
   assert.equal(world.rules.nextTimeout(), world.now + STALLED_MS)
   world.now += STALLED_MS
-  const told = world.turn(() => world.rules.handleTimeout(world.now))
-  assert.deepEqual(told, [{ kind: 'close_ok', connection: 1 }])
+  const heard = world.turn(() => world.rules.handleTimeout(world.now))
+  assert.deepEqual(heard, [{ kind: 'close_ok', connection: 1 }])
   assert.deepEqual(
     world.taken().map(({ kind }) => kind),
     ['reset', 'send'],
