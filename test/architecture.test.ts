@@ -266,7 +266,7 @@ const KNOWN_SIZES: Readonly<Record<string, number>> = {
   'test/e2e/http-hostile.test.ts()': 75,
   'test/e2e/lifecycle.test.ts()': 76,
   'test/e2e/ssh-nats.test.ts()': 80,
-  'test/go-shaped/node.ts': 546,
+  'test/go-shaped/node.ts': 537,
   'test/interop/registry-conversation.ts': 694,
   'test/interop/registry-conversation.ts()': 83,
   'test/unit/admin/control.ts()': 78,

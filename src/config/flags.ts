@@ -36,6 +36,8 @@ export interface Flags {
   readonly allowLan?: boolean
   /** Unix socket of a running pilot daemon whose identity and trust to use, instead of running a node. */
   readonly daemon?: string
+  /** Unix socket of a pilot daemon to serve from this node, for pilotctl and the SDKs; `auto`: where they look. Default: none. */
+  readonly driverSocket?: string
   /** Peers (hostname, address or node id) to ask for trust, and to approve when they ask. */
   readonly trust?: readonly string[]
   /** Mappings, as on the command line: `8080:agent-b:80`, `agent-b:8000-8010`. */

@@ -147,6 +147,12 @@ export const OPTIONS = {
     key: 'node.daemon',
     text: 'Unix socket of a running pilot daemon whose identity and trust to use, instead of running a node',
   },
+  driverSocket: {
+    flag: '--driver-socket <path>',
+    variable: 'DRIVER_SOCKET',
+    key: 'driver.socket',
+    text: 'Serve the Unix socket of a pilot daemon here, for pilotctl and the SDKs; `auto` uses the places where they look, $XDG_RUNTIME_DIR/pilot.sock and /tmp/pilot.sock',
+  },
   allowLan: {
     flag: '--allow-lan',
     variable: 'ALLOW_LAN',

@@ -124,6 +124,7 @@ function combined(sources: Sources): GatewayOptions {
     ...(variable(sources.env, 'NATIVE') === '0' && { native: false }),
     ...frontsOf(withFronts(config, pick)),
     ...networksOf(sources),
+    ...driverOf(sources),
     ...daemonOf(sources),
   }
 }
@@ -174,6 +175,16 @@ function networksOf({ file, env }: Sources): Pick<GatewayOptions, 'networks'> {
   return networks.length === 0 ? {} : { networks }
 }
 
+/** A path in the file is relative to the file; `auto` is kept as it is. */
+function driverOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'driver'> {
+  const given = flags.driverSocket ?? variable(env, 'DRIVER_SOCKET')
+  const place = given ?? file?.config.driver.socket
+  if (place === undefined) return {}
+  const folder = given === undefined ? file!.folder : '.'
+  const socket = place === 'auto' ? place : resolve(folder, expandHome(place, env))
+  return { driver: { socket, runtimeDir: env['XDG_RUNTIME_DIR'] } }
+}
+
 /** A daemon has an identity, a socket and a visibility of its own: setting these as well is a mistake. */
 function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'> {
   const given = flags.daemon ?? variable(env, 'DAEMON')
@@ -211,6 +222,14 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
       'peers cannot be combined with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned',
       { option: 'peers' },
     )
+  if (
+    flags.driverSocket !== undefined ||
+    variable(env, 'DRIVER_SOCKET') !== undefined ||
+    file?.config.driver.socket !== undefined
+  )
+    throw new PilotError('USAGE', '--driver-socket cannot be combined with --daemon: drivers use the daemon itself', {
+      option: 'driverSocket',
+    })
   const registry =
     flags.registry ?? variable(env, 'REGISTRY') ?? (inFile('registry') ? file?.config.node.registry : undefined)
   const first = registry?.split(',')[0]?.trim() // a daemon has one

@@ -215,5 +215,6 @@ const VALUE_OF: { readonly [Name in SingleName]: (options: GatewayOptions) => un
   dns: ({ dns }) => dns?.listen,
   observe: ({ observe }) => observe,
   daemon: ({ daemon }) => daemon?.socket,
+  driverSocket: ({ driver }) => driver?.socket,
   allowLan: ({ allowLan }) => allowLan,
 }

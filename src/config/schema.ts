@@ -310,6 +310,10 @@ const AdminSection = section({
   socket: filePath.optional().describe(keyText('admin')),
 })
 
+const DriverSection = section({
+  socket: filePath.optional().describe(keyText('driverSocket')),
+})
+
 const ObserveSection = section({
   listen: listenPort.optional().describe(keyText('observe')),
 })
@@ -327,6 +331,7 @@ export const Config = section({
   http: HttpSection.optional().describe('One local port for the HTTP services of all peers. Absent: off.'),
   proxy: ProxySection.optional().describe('A proxy to all trusted peers by name. Absent: off.'),
   dns: DnsSection.optional().describe('A DNS responder for the names of trusted peers. Absent: off.'),
+  driver: DriverSection.prefault({}).describe('The socket of a pilot daemon, served from this node.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>

@@ -57,7 +57,7 @@ import type {
 } from './model/records.ts'
 import { Tickets } from './tickets/tickets.ts'
 import { configuredTags, selfAssignedTags, type ConfiguredTags } from './model/tags.ts'
-import type { WellKnown } from '../services/well-known.ts'
+import type { OwnPorts } from './own-ports.ts'
 import { whois } from './diagnose/whois.ts'
 import { TimeBoxes } from './expose/time-box.ts'
 import { UdpExposure } from './expose/udp.ts'
@@ -100,7 +100,7 @@ class RunningGateway implements Gateway {
   #node!: Overlay
   #pool!: LoopbackPool
   #locks: Release[] = []
-  #wellKnown: WellKnown | undefined
+  #ownPorts: OwnPorts | undefined
   #fronts!: Fronts
   #tickets!: Tickets
   #trustDesk!: TrustDesk
@@ -135,13 +135,13 @@ class RunningGateway implements Gateway {
     await this.#observer.become(this.#observersOf(this.#options)) // first, so that it can report that we are starting
     warnOfTags(selfAssignedTags(this.#tags, maps, exposes), log)
     const teller = new EventTeller(log, onEvent)
-    const { node, wellKnown } = await joinOverlay(this.#options, log, (event) => {
+    const { node, ownPorts } = await joinOverlay(this.#options, this.#deps, (event) => {
       teller.tell(event)
       if (event.kind === 'trust') this.#tickets?.onTrust(event)
     })
     this.#node = node
     this.#trustDesk = await TrustDesk.open(node, stateDir, log)
-    this.#wellKnown = wellKnown
+    this.#ownPorts = ownPorts
     this.#tickets = await Tickets.open({ node, options: this.#options, log, onEvent })
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
     this.#fronts = this.#makeFronts()
@@ -149,6 +149,7 @@ class RunningGateway implements Gateway {
     await this.#fronts.become(frontsOf(this.#options))
     await this.#pool.save()
     await this.#exposures.become(exposes)
+    await this.#ownPorts?.open()
     for (const spec of exposes) this.#timeBoxes.begin(spec)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (!registered)
@@ -190,22 +191,18 @@ class RunningGateway implements Gateway {
     const { maps, trust } = desired
     const exposes = desired.exposes.filter((spec) => !this.#timeBoxes.isOver(spec))
     const changes = this.changes({ ...desired, exposes })
-    const before = {
-      mappings: this.mappings(),
-      exposures: this.exposures(),
-      trust: this.#desired.trust,
-    }
+    const before = { mappings: this.mappings(), exposures: this.exposures(), trust: this.#desired.trust }
     const undos: Undo[] = []
     try {
       this.#fronts.names.giveWay(maps)
       undos.push(await this.#mappings.become(maps))
       await this.#pool.save()
-      undos.push(async () => await this.#wellKnown?.serve(portsOf(this.#exposures.specs)))
-      this.#wellKnown?.giveWay(portsOf(exposes))
+      undos.push(async () => await this.#ownPorts?.serve(portsOf(this.#exposures.specs)))
+      this.#ownPorts?.giveWay(portsOf(exposes))
       undos.push(await this.#exposures.become(exposes))
       undos.push(await this.#fronts.become(frontsOf(desired)))
       undos.push(await this.#observer.become(this.#observersOf(desired)))
-      await this.#wellKnown?.serve(portsOf(exposes))
+      await this.#ownPorts?.serve(portsOf(exposes))
       for (const peer of changes.trust) await this.#node.requestTrust(peer, 'requested by configuration', true)
     } catch (error) {
       for (const undo of undos.reverse()) await undo()
@@ -361,6 +358,7 @@ class RunningGateway implements Gateway {
     if (size > 0) this.#deps.log.info({ connections: size, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
     if (ended > 0) this.#deps.log.warn({ connections: ended }, 'connections that were still open were reset')
+    await this.#ownPorts?.close()
     if (this.#node === undefined) return await this.#release()
     const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS)) // bytes may be in transit
     do {
@@ -388,6 +386,7 @@ class RunningGateway implements Gateway {
       uptimeMs: Math.round(performance.now() - this.#startedAt),
       admin: this.#options.adminSocket,
       observe: this.#observedAt,
+      drivers: this.#ownPorts?.record ?? null,
       ...this.#fronts.locals,
       connections: this.#connections.size,
       mappings: this.mappings(),

@@ -7,19 +7,20 @@ import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
 import { serveHandshakes } from '../services/handshake.ts'
 import { WellKnown } from '../services/well-known.ts'
 import type { GatewayOptions } from './model/options.ts'
+import { OwnPorts } from './own-ports.ts'
 
 export interface Joined {
   readonly node: Overlay
-  readonly wellKnown: WellKnown | undefined // a daemon has its own
+  readonly ownPorts: OwnPorts | undefined // a daemon has its own
 }
 
 /** The configured daemon, or our own node with the services that are built into a daemon. */
 export async function joinOverlay(
   options: GatewayOptions,
-  log: Logger,
+  { log, version }: { readonly log: Logger; readonly version: string },
   onEvent: (event: OverlayEvent) => void,
 ): Promise<Joined> {
-  const { daemon, trust, stateDir, exposes } = options
+  const { daemon, driver, trust, stateDir, exposes } = options
   const direct = [...options.maps, ...exposes].find(({ path }) => path === 'direct')
   if (daemon !== undefined && direct !== undefined)
     throw new PilotError(
@@ -30,12 +31,17 @@ export async function joinOverlay(
       'Run without --daemon, or leave out path: direct.',
     )
   if (daemon !== undefined)
-    return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), wellKnown: undefined }
-  const node = await OverlayNode.start(options, log, onEvent)
+    return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), ownPorts: undefined }
+  const parts: { ownPorts?: OwnPorts } = {} // not yet, when the first events come
+  const node = await OverlayNode.start(options, log, (event) => {
+    onEvent(event)
+    if (event.kind === 'trust') parts.ownPorts?.onTrust()
+  })
   await serveHandshakes(node, log)
   const wellKnown = new WellKnown(node, stateDir, log, (received) => onEvent({ kind: 'message', ...received }))
   await wellKnown.serve(portsOf(exposes))
-  return { node, wellKnown }
+  parts.ownPorts = new OwnPorts(node, wellKnown, driver, version, log)
+  return { node, ownPorts: parts.ownPorts }
 }
 
 /** The overlay ports that these exposures listen on for streams. */

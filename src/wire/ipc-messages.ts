@@ -1,7 +1,7 @@
 /**
  * The messages between a local driver and a daemon on the daemon's Unix socket (ipc.md): length[4, big-endian], then
- * command[1] and payload. Both directions are here, because tests play the daemon. Nothing throws: bad bytes are
- * faults.
+ * command[1] and payload. Both directions are here: we drive a daemon (runtime/daemon), and are one for other drivers
+ * (runtime/driver-socket). Nothing throws: bad bytes are faults.
  */
 import type { OverlayAddress } from '../base/address.ts'
 import { decodeAddress, encodeAddress } from '../base/address.ts'
@@ -27,6 +27,13 @@ export function encodeSendHeader(connection: number, dataBytes: number): Uint8Ar
   writeU32(header, 0, 1 + 4 + dataBytes)
   header[LENGTH_BYTES] = COMMANDS.send
   writeU32(header, LENGTH_BYTES + 1, connection)
+  return header
+}
+
+/** The same of a Recv. */
+export function encodeRecvHeader(connection: number, dataBytes: number): Uint8Array {
+  const header = encodeSendHeader(connection, dataBytes)
+  header[LENGTH_BYTES] = COMMANDS.recv
   return header
 }
 
@@ -74,11 +81,28 @@ export type IpcRequest =
   | { readonly kind: 'send'; readonly connection: number; readonly data: Uint8Array }
   | { readonly kind: 'close'; readonly connection: number }
   | { readonly kind: 'send_to'; readonly address: OverlayAddress; readonly port: number; readonly data: Uint8Array }
-  | { readonly kind: 'handshake'; readonly sub: HandshakeSub; readonly node: NodeId | undefined; readonly text: string }
-  /** The requests answered with JSON: `body` is a name, a URL, JSON text, a byte, or nothing. */
+  | {
+      readonly kind: 'handshake'
+      readonly sub: HandshakeSub
+      readonly node: NodeId | undefined
+      readonly text: string
+      readonly waitMs?: number // of `wait` alone
+    }
+  /** The requests answered with JSON: `body` is a name, a URL, JSON text, numbers (ipc-bodies.ts), or nothing. */
   | { readonly kind: 'query'; readonly query: IpcQuery; readonly body: Uint8Array }
+  // since 2026:
+  | { readonly kind: 'unbind'; readonly port: number }
+  /** A SendTo that is answered. */
+  | {
+      readonly kind: 'send_to_confirm'
+      readonly address: OverlayAddress
+      readonly port: number
+      readonly data: Uint8Array
+    }
+  /** Ends this client's dials that are under way. */
+  | { readonly kind: 'cancel' }
 
-export type HandshakeSub = 'request' | 'approve' | 'reject' | 'pending' | 'trusted' | 'revoke'
+export type HandshakeSub = 'request' | 'approve' | 'reject' | 'pending' | 'trusted' | 'revoke' | 'wait'
 export type IpcQuery = keyof typeof QUERIES
 
 export type IpcRequestFault =
@@ -90,6 +114,7 @@ export type IpcRequestFault =
   | 'missing_sub'
   | 'unknown_sub'
   | 'missing_node'
+  | 'missing_wait'
 
 export function encodeIpcRequest(request: IpcRequest): Uint8Array {
   switch (request.kind) {
@@ -102,17 +127,22 @@ export function encodeIpcRequest(request: IpcRequest): Uint8Array {
     case 'close':
       return concatBytes(new Uint8Array([COMMANDS.close]), u32(request.connection))
     case 'send_to':
+    case 'send_to_confirm':
       return concatBytes(
-        new Uint8Array([COMMANDS.sendTo]),
+        new Uint8Array([request.kind === 'send_to' ? COMMANDS.sendTo : COMMANDS.sendToConfirm]),
         encodeAddress(request.address),
         u16(request.port),
         request.data,
       )
+    case 'unbind':
+      return concatBytes(new Uint8Array([COMMANDS.unbind]), u16(request.port))
+    case 'cancel':
+      return new Uint8Array([COMMANDS.cancel])
     case 'handshake':
       return concatBytes(
         new Uint8Array([COMMANDS.handshake, HANDSHAKE_SUBS.indexOf(request.sub) + 1]),
         request.node === undefined ? NOTHING : u32(request.node),
-        utf8(request.text),
+        request.waitMs === undefined ? utf8(request.text) : u32(request.waitMs),
       )
     case 'query':
       return concatBytes(new Uint8Array([QUERIES[request.query]]), request.body)
@@ -125,7 +155,12 @@ export function decodeIpcRequest(message: Uint8Array): IpcRequest | IpcRequestFa
   if (command === undefined) return 'empty'
   switch (command) {
     case COMMANDS.bind:
-      return message.length < 3 ? 'missing_port' : { kind: 'bind', port: readU16(message, 1) }
+    case COMMANDS.unbind:
+      return message.length < 3
+        ? 'missing_port'
+        : { kind: command === COMMANDS.bind ? 'bind' : 'unbind', port: readU16(message, 1) }
+    case COMMANDS.cancel:
+      return { kind: 'cancel' }
     case COMMANDS.dial:
       return message.length < 9
         ? 'missing_address'
@@ -137,9 +172,15 @@ export function decodeIpcRequest(message: Uint8Array): IpcRequest | IpcRequestFa
     case COMMANDS.close:
       return message.length < 5 ? 'missing_connection' : { kind: 'close', connection: readU32(message, 1) }
     case COMMANDS.sendTo:
+    case COMMANDS.sendToConfirm:
       return message.length < 9
         ? 'missing_address'
-        : { kind: 'send_to', address: decodeAddress(message, 1), port: readU16(message, 7), data: message.subarray(9) }
+        : {
+            kind: command === COMMANDS.sendTo ? 'send_to' : 'send_to_confirm',
+            address: decodeAddress(message, 1),
+            port: readU16(message, 7),
+            data: message.subarray(9),
+          }
     case COMMANDS.handshake:
       return decodeHandshake(message)
     default: {
@@ -154,6 +195,10 @@ function decodeHandshake(message: Uint8Array): IpcRequest | IpcRequestFault {
   const sub = HANDSHAKE_SUBS[message[1]! - 1]
   if (sub === undefined) return 'unknown_sub'
   if (sub === 'pending' || sub === 'trusted') return { kind: 'handshake', sub, node: undefined, text: '' }
+  if (sub === 'wait')
+    return message.length < 10
+      ? 'missing_wait'
+      : { kind: 'handshake', sub, node: readU32(message, 2), text: '', waitMs: readU32(message, 6) }
   return message.length < 6
     ? 'missing_node'
     : { kind: 'handshake', sub, node: readU32(message, 2), text: fromUtf8(message.subarray(6)) }
@@ -181,6 +226,8 @@ export type IpcMessage =
       readonly port: number
       readonly data: Uint8Array
     }
+  | { readonly kind: 'unbind_ok'; readonly port: number }
+  | { readonly kind: 'confirmed' }
   /** The answer to a query or a handshake. */
   | { readonly kind: 'json'; readonly to: IpcQuery | 'handshake'; readonly text: string }
 
@@ -214,6 +261,10 @@ export function encodeIpcMessage(message: IpcMessage): Uint8Array {
         u16(message.port),
         message.data,
       )
+    case 'unbind_ok':
+      return concatBytes(new Uint8Array([COMMANDS.unbind + 1]), u16(message.port))
+    case 'confirmed':
+      return new Uint8Array([COMMANDS.sendToConfirm + 1])
     case 'json':
       return concatBytes(
         new Uint8Array([1 + (message.to === 'handshake' ? COMMANDS.handshake : QUERIES[message.to])]),
@@ -254,6 +305,10 @@ export function decodeIpcMessage(message: Uint8Array): IpcMessage | IpcMessageFa
         port: readU16(message, 9),
         data: message.subarray(11),
       }
+    case COMMANDS.unbind + 1:
+      return { kind: 'unbind_ok', port: readU16(message, 1) }
+    case COMMANDS.sendToConfirm + 1:
+      return { kind: 'confirmed' }
     case COMMANDS.handshake + 1:
       return { kind: 'json', to: 'handshake', text: fromUtf8(message.subarray(1)) }
     default: {
@@ -291,6 +346,9 @@ const COMMANDS = {
   sendTo: 0x0b,
   recvFrom: 0x0c,
   handshake: 0x0f,
+  cancel: 0x2b,
+  unbind: 0x37,
+  sendToConfirm: 0x39,
 } as const
 
 const QUERIES = {
@@ -304,13 +362,22 @@ const QUERIES = {
   set_task_exec: 0x1d,
   network: 0x1f,
   health: 0x21,
+  managed: 0x23,
+  rotate_key: 0x25,
+  broadcast: 0x29,
+  prefer_direct: 0x2d,
+  submit_badge: 0x2f,
+  enroll_recovery: 0x31,
+  sign_envelope: 0x33,
+  verify_envelope: 0x35,
 } as const
 
 const QUERY_NAMES: ReadonlyMap<number, IpcQuery> = new Map(
   (Object.entries(QUERIES) as [IpcQuery, number][]).map(([name, code]) => [code, name]),
 )
 
-const HANDSHAKE_SUBS: readonly HandshakeSub[] = ['request', 'approve', 'reject', 'pending', 'trusted', 'revoke'] // from 1
+/** From 1. */
+const HANDSHAKE_SUBS: readonly HandshakeSub[] = ['request', 'approve', 'reject', 'pending', 'trusted', 'revoke', 'wait']
 
 /** Shortest daemon message of each command, command byte included. */
 const MIN_BYTES: ReadonlyMap<number, number> = new Map([
@@ -321,4 +388,5 @@ const MIN_BYTES: ReadonlyMap<number, number> = new Map([
   [COMMANDS.close + 1, 5],
   [COMMANDS.error, 3],
   [COMMANDS.recvFrom, 11],
+  [COMMANDS.unbind + 1, 3],
 ])

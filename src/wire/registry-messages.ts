@@ -142,6 +142,9 @@ export const challenges = {
     `invite:${inviterId}:${networkId}:${targetId}`,
   pollInvites: (nodeId: NodeId): string => `poll_invites:${nodeId}`,
   respondInvite: (nodeId: NodeId, networkId: number): string => `respond_invite:${nodeId}:${networkId}`,
+  /** Daemons of today. */
+  submitBadge: (nodeId: NodeId, badge: string): string => `submit_badge:${nodeId}:${badge}`,
+  enrollRecovery: (nodeId: NodeId, commitment: string): string => `enroll_recovery:${nodeId}:${commitment}`,
   /** Ours: an April registry believes the requester's claim of a role in the network. */
   byRole: (type: string, nodeId: NodeId, networkId: number, target?: NodeId): string => {
     return `${type}:${nodeId}:${networkId}${target === undefined ? '' : `:${target}`}`

@@ -236,6 +236,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     path: ['.'],
     rendezvous: ['.'],
     trust: ['.'],
+    driver: ['.'], // of a client of our socket; no part of the node
     node: 'all', // the only room that sees its siblings
   },
   runtime: {
@@ -246,6 +247,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     native: ['net', 'v8'],
     daemon: ['.'], // a product of its own behind overlay.ts: may be deleted whole
     node: ['.', 'files', 'net', 'native'],
+    'driver-socket': ['.', 'files', 'node'], // for drivers, our node is a daemon
   },
   gateway: {
     '.': 'all',

@@ -10,6 +10,15 @@ import { ROOT } from '../architecture/source.ts'
 
 /** Beginning of the row, file below src, constants whose values the row shows. */
 const LIMITS: readonly (readonly [string, string, readonly string[]])[] = [
+  ['Programs on the driver socket', 'runtime/driver-socket/server.ts', ['MAX_CLIENTS']],
+  ['Open requests of one of them', 'proto/driver/constants.ts', ['MAX_REQUESTS']],
+  ['Streams of one of them', 'proto/driver/constants.ts', ['MAX_CONNECTIONS']],
+  ['What it sends on one stream', 'proto/driver/constants.ts', ['MAX_HELD_BYTES', 'STALLED_MS']],
+  ['Answers, events and datagrams', 'proto/driver/constants.ts', ['MAX_OUT_BYTES']],
+  ['A program that reads nothing', 'proto/driver/constants.ts', ['UNREAD_MS']],
+  ['One of its streams whose peer', 'proto/driver/constants.ts', ['LINGER_MS']],
+  ['Datagrams of it that wait', 'runtime/driver-socket/client.ts', ['MAX_SENDING']],
+  ['Policy of a network for daemons', 'server/registry/constants.ts', ['MAX_EXPR_POLICY_CHARS']],
   ['Mappings of one gateway', 'config/options.ts', ['MAX_MAPPINGS']],
   ['Ports of a range', 'gateway/model/spec-text.ts', ['MAX_RANGE_PORTS']],
   ['Length of a Unix socket path', 'gateway/model/listen.ts', ['MAX_SOCKET_PATH_BYTES']],

@@ -29,6 +29,11 @@ export interface ComplianceOptions {
   readonly skip?: string | false
   readonly largeBytes: number // of one echo
   readonly datagramPort: number // free on both sides
+  /**
+   * A driver takes the end of a request for the end of everything, and our node, as its daemon, passes it on: the peer is
+   * another of our nodes, which ends one direction at a time. Other drivers (libpilot) answer after an end.
+   */
+  readonly endsBoth?: boolean
   /** Fails if no bytes arrive by then: real daemons are slow. */
   readonly patienceMs: number
 }
@@ -92,7 +97,7 @@ function transfers({ way, dialler, server, largeBytes, patienceMs }: Way): void 
   })
 }
 
-function endings({ way, dialler, server, patienceMs }: Way): void {
+function endings({ way, dialler, server, patienceMs, endsBoth }: Way): void {
   test(`the end arrives only after the last byte (${way})`, async () => {
     const sent = noise(300_000)
     const { target, listener } = await serve(server(), (stream) => {
@@ -125,7 +130,8 @@ function endings({ way, dialler, server, patienceMs }: Way): void {
     listener.close()
   })
 
-  test(`a client that ends its request first gets the whole answer (${way})`, async () => {
+  const skip = endsBoth === true && 'the driver ends both'
+  test(`a client that ends its request first gets the whole answer (${way})`, { skip }, async () => {
     const answer = noise(300_000, 1)
     const { target, listener } = await serve(server(), (stream) =>
       stream.once('data', () => {

@@ -1,6 +1,7 @@
 /** Two of our nodes in this process, and daemons on top of them: the basis of the overlay tests. */
 import { join } from 'node:path'
 import { DaemonNode } from '../../src/runtime/daemon/daemon-node.ts'
+import { DriverSocket } from '../../src/runtime/driver-socket/server.ts'
 import { silentLogger } from '../../src/runtime/log.ts'
 import { OverlayNode } from '../../src/runtime/node/node.ts'
 import type { OverlayEvent } from '../../src/runtime/overlay.ts'
@@ -59,7 +60,19 @@ export async function driven(
   onEvent: (event: OverlayEvent) => void = () => {},
 ): Promise<DaemonNode> {
   const { options } = await fakeDaemon(stage, node)
-  const driver = await DaemonNode.start({ socket: options.socket, trust: [] }, silentLogger, onEvent)
+  return await driverOf(stage, options.socket, onEvent)
+}
+
+/** Our driver for our own driver socket. */
+export async function served(stage: Stage, node: OverlayNode): Promise<DaemonNode> {
+  const socket = stage.path(`${node.hostname ?? ''}-drivers`, 'pilot.sock')
+  const drivers = await DriverSocket.open(node, { at: socket, version: '0' }, silentLogger)
+  stage.defer(async () => drivers.close())
+  return await driverOf(stage, socket, () => {})
+}
+
+async function driverOf(stage: Stage, socket: string, onEvent: (event: OverlayEvent) => void): Promise<DaemonNode> {
+  const driver = await DaemonNode.start({ socket, trust: [] }, silentLogger, onEvent)
   stage.defer(async () => driver.stop())
   return driver
 }

@@ -45,7 +45,7 @@ for (const seed of SEEDS) {
     const random = randomSource(seed)
     let parsed = 0
     for (let i = 0; i < ROUNDS; i++) {
-      const bytes = Uint8Array.from([random(0x26), ...randomBytes(random, random(24))])
+      const bytes = Uint8Array.from([random(0x40), ...randomBytes(random, random(24))])
       const [request, message] = [decodeIpcRequest(bytes), decodeIpcMessage(bytes)]
       const again =
         typeof request === 'object' && request.kind !== 'handshake'

@@ -311,18 +311,9 @@ export class GoNode {
     const from = view.readUInt32BE(4)
     const tunnel = this.#tunnels.get(from)
     if (tunnel?.key === undefined) return this.#count('sealed_without_key') // in silence
-    const counter = Number(view.readBigUInt64BE(12))
-    if (this.#isToday) tunnel.onPrefix(view.readUInt32BE(8))
-    if (!tunnel.checkReplay(counter)) return this.#count('replayed')
-    const packet = tunnel.key.open(
-      bytes.subarray(8, SEALED_HEADER_BYTES),
-      bytes.subarray(4, 8),
-      bytes.subarray(SEALED_HEADER_BYTES),
-    )
-    if (packet === undefined) {
-      tunnel.seen[counter % 256] = 0 // and `max` stays where the forged frame moved it
-      return this.#count('bad_tag')
-    }
+    const packet = tunnel.openFrame(now, view, this.#isToday)
+    if (packet === 'aged_dropped') this.dropHalf(now, from)
+    if (typeof packet === 'string') return this.#count(packet)
     tunnel.frames += 1
     if (this.#isToday) {
       tunnel.onHeard(now)

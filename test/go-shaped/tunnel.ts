@@ -2,6 +2,7 @@
 import type { Endpoint, NodeId } from '../../src/base/types.ts'
 import type { AeadKey } from '../../src/crypto/aead.ts'
 import { x25519PublicKey } from '../../src/crypto/key-agreement.ts'
+import { SEALED_HEADER_BYTES } from '../../src/wire/tunnel-frames.ts'
 
 /** `repeat`: its PILA again, `request`: and a PILK, since it has no key; `drop`: its half of the session. */
 export type TunnelDue = 'keepalive' | 'probe' | 'drop' | 'repeat' | 'request'
@@ -39,6 +40,28 @@ export class Tunnel {
     } else if (max - counter >= 256 || seen[counter % 256] === 1) return false
     seen[counter % 256] = 1
     return true
+  }
+
+  /**
+   * What a sealed frame holds, or why nothing. Today authenticates first, and one frame too far behind the newest ends a
+   * session that is older than a minute.
+   */
+  openFrame(now: number, bytes: Buffer, isToday: boolean): Uint8Array | 'replayed' | 'bad_tag' | 'aged_dropped' {
+    const counter = Number(bytes.readBigUInt64BE(12))
+    if (isToday) this.onPrefix(bytes.readUInt32BE(8))
+    const isFresh = this.checkReplay(counter)
+    if (!isFresh && !isToday) return 'replayed'
+    const packet = this.key!.open(
+      bytes.subarray(8, SEALED_HEADER_BYTES),
+      bytes.subarray(4, 8),
+      bytes.subarray(SEALED_HEADER_BYTES),
+    )
+    if (packet === undefined) {
+      this.seen[counter % 256] = 0 // and `max` stays where the forged frame moved it
+      return 'bad_tag'
+    }
+    if (isFresh) return packet
+    return now - this.derivedAt < AGED_MS ? 'replayed' : 'aged_dropped'
   }
 
   /** A window for each prefix of the peer: the model keeps the newest. */
@@ -103,6 +126,8 @@ export function encodeKeyRequest(node: NodeId, privateKey: Uint8Array): Uint8Arr
   return frame
 }
 
+/** As seen of 1.18: from this age on, a frame behind the window ends a session, ms. */
+const AGED_MS = 60_000
 /** As seen of 1.18: an empty control packet after this long without a frame to the peer, ms. */
 const KEEPALIVE_MS = 30_000
 /** And a probe of a peer that was silent for this long, and its repetitions, before its session is dropped. */

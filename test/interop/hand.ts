@@ -63,8 +63,9 @@ export class Hand {
   #toNode: NodeId = 0
   #privateKey: Uint8Array = randomBytes(32)
   #key: AeadKey | undefined
-  #prefix = randomBytes(4).readUInt32BE()
-  #counter = 0
+  prefix = randomBytes(4).readUInt32BE()
+  /** Of the frame sent last: a test may go back, as frames that were overtaken do. */
+  counter = 0
 
   private constructor(udp: Socket, beacon: Endpoint) {
     this.#udp = udp
@@ -159,8 +160,8 @@ export class Hand {
       crc32,
     )
     const out = new Uint8Array(packet.length + SEALED_HEADER_BYTES + 16)
-    this.#counter += 1
-    encodeSealedHeader(out, 0, this.nodeId, this.#prefix, 0, this.#counter)
+    this.counter += 1
+    encodeSealedHeader(out, 0, this.nodeId, this.prefix, 0, this.counter)
     this.#key.seal(out.subarray(8, SEALED_HEADER_BYTES), out.subarray(4, 8), packet, out, SEALED_HEADER_BYTES)
     this.sendFrame(out)
   }

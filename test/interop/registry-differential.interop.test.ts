@@ -108,7 +108,11 @@ function answersOfOurs(registry: Registry): Reply[] {
 
 /** Without times, and sorted where no order is promised. */
 function comparable(reply: Reply): unknown {
-  return sorted(JSON.parse(JSON.stringify(reply), (key, value: unknown) => (TIMES.has(key) ? 'a time' : value)))
+  return sorted(
+    JSON.parse(JSON.stringify(reply), (key, value: unknown) =>
+      SINCE_APRIL.has(key) ? undefined : TIMES.has(key) ? 'a time' : value,
+    ),
+  )
 }
 
 function sorted(value: unknown): unknown {
@@ -121,4 +125,6 @@ function sorted(value: unknown): unknown {
   )
 }
 
+/** What look-ups say since. */
+const SINCE_APRIL: ReadonlySet<string> = new Set(['key_generation', 'last_seen_unix'])
 const TIMES: ReadonlySet<string> = new Set(['time', 'timestamp', 'last_seen', 'created', 'created_at', 'rotated_at'])

@@ -29,13 +29,14 @@ const SEGMENT = 1_152
 
 describe('a daemon of today, packet by packet', { skip: noToday, concurrency: false }, () => {
   let stage: Stage
+  let rendezvous: Rendezvous
   let go: GoNode
   let hand: Hand
 
   before(async () => {
     stage = await Stage.open()
     const proxy = await refusingProxy(stage)
-    const rendezvous = await Rendezvous.start(stage)
+    rendezvous = await Rendezvous.start(stage)
     go = await GoNode.start(stage, { name: 'go-a', rendezvous, public: true, today: proxy })
     hand = await Hand.start(rendezvous, 'hand')
     hand.knock(go.nodeId, go.udp)
@@ -191,6 +192,34 @@ describe('a daemon of today, packet by packet', { skip: noToday, concurrency: fa
     const answered = hand.heard.slice(since).filter(({ header }) => header?.flags === (FLAG_SYN | FLAG_ACK)).length
     assert.ok(answered >= 64 && answered <= 70, `${answered}`)
     for (let i = 0; i < 80; i++) hand.send({ flags: FLAG_RST, srcPort: 51_000 + i, dstPort: 7 })
+  })
+
+  test('T16: one frame far behind ends a session that is older than a minute, not a younger one', async () => {
+    const other = await Hand.start(rendezvous, 'other-hand')
+    stage.defer(async () => other.stop())
+    const asked = (since: number): boolean => other.heard.slice(since).some(({ magic }) => magic === 'PILK')
+    const overtaken = async (): Promise<number> => {
+      other.counter += 400
+      other.ping(Buffer.alloc(4))
+      await pause(300)
+      const since = other.heard.length
+      const newest = other.counter
+      other.counter -= 300
+      other.ping(Buffer.alloc(4))
+      other.counter = newest
+      return since
+    }
+    other.knock(go.nodeId, go.udp)
+    await other.until('its key', ({ magic }) => magic === 'PILA')
+    let since = await overtaken()
+    await pause(2_000)
+    assert.equal(asked(since), false)
+    for (let waited = 0; waited < 60_000; waited += 5_000) {
+      await pause(5_000)
+      other.ping(Buffer.alloc(4)) // a silent one would be asked for its key as well
+    }
+    since = await overtaken()
+    await eventually('PILK', () => asked(since) || undefined)
   })
 })
 

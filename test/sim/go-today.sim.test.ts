@@ -61,6 +61,26 @@ for (const seed of [1, 2, 3]) {
   })
 }
 
+for (const seed of [1, 2]) {
+  test(`T16: bulk that moves from a slow relay to a quick direct path overtakes no frame so far that the session ends (seed ${seed})`, () => {
+    // A session older than a minute, 300 ms through the relay, 20 ms directly: frames sent directly arrive long before those relayed
+    const world = setting(seed)
+    const { sim, ours, go } = world
+    const beacon = sim.beaconEndpoint.address
+    for (const node of [ours, go]) sim.network.setPath(node.endpoint.address, beacon, { delayMs: 75 })
+    sim.network.cut(ours.endpoint.address, go.endpoint.address)
+    const stream = opened(world)
+    sim.run(70_000)
+    stream.write(new Uint8Array(40_000_000))
+    sim.run(3_000)
+    assert.equal(ours.state.peers.get(go.nodeId)!.paths.current!.kind, 'relay')
+    sim.network.heal(ours.endpoint.address, go.endpoint.address)
+    sim.until('all of it', 300_000, () => stream.receivedBytes === 40_000_000)
+    assert.notEqual(ours.state.peers.get(go.nodeId)!.paths.current!.kind, 'relay')
+    assert.equal(go.node.counts['aged_dropped'], undefined)
+  })
+}
+
 test('T14: keepalives and probes that name node 0 are heard, and the probes answered', () => {
   const world = setting(1)
   const { sim, ours, go } = world

@@ -10,6 +10,7 @@ export type VectorFile =
   | 'extra-2026-08'
   | 'handshake-444'
   | 'identity'
+  | 'ipc-today'
   | 'ipc-transcript'
   | 'packets'
   | 'registry-transcript'

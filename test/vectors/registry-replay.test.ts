@@ -192,6 +192,8 @@ function withoutPrivateAttributes(reply: Fields): Fields {
 /** Sorted where no order is promised, and without the sender fields that ours adds to polled entries. */
 function comparable(reply: Fields): Fields {
   const copy = structuredClone(reply)
+  delete copy['key_generation'] // of look-ups, for daemons of today
+  delete copy['last_seen_unix']
   for (const list of ['requests', 'responses', 'beacons']) {
     const entries = copy[list]
     if (!Array.isArray(entries)) continue

@@ -159,14 +159,18 @@ function compare({ name, events }: Sequence, ask: (request: Message, expected: M
   assert.ok(compared > 0, `${name}: nothing was compared`)
 }
 
-/** Without times, and without the sender's fields that ours adds to polled entries; it keeps one answer of a node, the reference each of them. */
+/** Without times, without what daemons of today read in addition, and without the sender's fields that ours adds to polled entries; it keeps one answer of a node, the reference each of them. */
 function comparable(reply: object): unknown {
   const polled = 'requests' in reply
   return JSON.parse(JSON.stringify(reply), (key, value: unknown) => {
     if (key === 'responses' && Array.isArray(value))
       return [...new Set(value.map((entry) => JSON.stringify(entry)))].map((text) => JSON.parse(text) as unknown)
-    return key === 'time' || key === 'timestamp' || (polled && (key === 'hostname' || key === 'public_key'))
+    return ['time', 'timestamp', ...SINCE_APRIL].includes(key) ||
+      (polled && (key === 'hostname' || key === 'public_key'))
       ? undefined
       : value
   })
 }
+
+/** Of look-ups. */
+const SINCE_APRIL = ['key_generation', 'last_seen_unix']

@@ -3,8 +3,8 @@ import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { parseEndpoint } from '../../base/types.ts'
 import { idleVariables } from '../../config/variables.ts'
-import type { Compat } from '../../server/registry/options.ts'
-import { COMPAT } from '../../server/registry/options.ts'
+import type { Compat, Strict } from '../../server/registry/options.ts'
+import { COMPAT, STRICT } from '../../server/registry/options.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
 import { stopRequests } from '../stop.ts'
@@ -27,6 +27,7 @@ interface RendezvousFlags {
   readonly beaconId?: string
   readonly beaconPeer?: readonly string[]
   readonly compat?: readonly string[]
+  readonly strict?: readonly string[]
 }
 
 export function addRendezvous(cli: Cli): void {
@@ -68,6 +69,7 @@ export function addRendezvous(cli: Cli): void {
       `a less strict behaviour of the Go registry (repeatable): ${Object.keys(COMPAT).join(', ')}`,
       collect,
     )
+    .option('--strict <name>', `refuse what older programs do (repeatable): ${Object.keys(STRICT).join(', ')}`, collect)
     .action(cli.action(async (out, flags: RendezvousFlags) => rendezvous(out, cli.world, flags)))
   addRendezvousAdmin(cli, command)
 }
@@ -124,9 +126,11 @@ async function startOptions(flags: RendezvousFlags, world: World): Promise<Omit<
   const wss = flags.wss ?? (env['PILOTGATE_WSS'] || undefined)
   const adminToken = await readAdminToken(flags.adminTokenFile, world)
   const compat = (flags.compat ?? []).flatMap((names) => names.split(',')).map(checkCompat)
+  const strict = (flags.strict ?? []).flatMap((names) => names.split(',')).map(checkStrict)
   const rules = {
     ...(adminToken !== undefined && { adminToken }),
     ...(compat.length > 0 && { compat: new Set(compat) }),
+    ...(strict.length > 0 && { strict: new Set(strict) }),
     ...(flags.requireSignedRegister === true && { requireSignedRegister: true }),
   }
   const beaconRules = {
@@ -164,6 +168,15 @@ function checkCompat(name: string): Compat {
   if (known === undefined)
     throw new PilotError('USAGE', `--compat "${name}": expected one of ${Object.keys(COMPAT).join(', ')}`, {
       compat: name,
+    })
+  return known
+}
+
+function checkStrict(name: string): Strict {
+  const known = (Object.keys(STRICT) as Strict[]).find((key) => key === name)
+  if (known === undefined)
+    throw new PilotError('USAGE', `--strict "${name}": expected one of ${Object.keys(STRICT).join(', ')}`, {
+      strict: name,
     })
   return known
 }

@@ -35,6 +35,7 @@ export function statusLines(status: StatusRecord, out: Pick<Output, 'bold' | 'ba
       ? []
       : [['udp', status.port === 'native' ? `${status.udp}, native port` : status.udp] as [string, string]]),
     ['admin', status.admin],
+    ...drivers(status),
     ...standing(status),
     ...fronts(status),
     ['peers', String(status.peers)],
@@ -76,6 +77,17 @@ function configuration({ config }: StatusRecord): [string, string][] {
 function termsOf(expose: ExposedRecord): string[] {
   const terms = termsText(expose)
   return [...(expose.draining === true ? ['draining'] : []), ...(terms === '-' ? [] : [terms])]
+}
+
+function drivers({ drivers: found }: StatusRecord): [string, string][] {
+  if (found === undefined || found === null) return []
+  return [
+    ['drivers', found.sockets.join(', ')],
+    ...found.clients.map(({ id, since, streams, ports }): [string, string] => [
+      'driver',
+      `${id}, since ${since}, ${streams} streams${ports.length === 0 ? '' : `, on port ${ports.join(', ')}`}`,
+    ]),
+  ]
 }
 
 /** The local ports that lead to every peer, and the observe listener. */

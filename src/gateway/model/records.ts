@@ -288,6 +288,17 @@ export interface DrainRecord {
   readonly connections: number // still open
 }
 
+/** The driver socket, and the programs on it. */
+export interface DriverRecord {
+  readonly sockets: readonly string[] // paths
+  readonly clients: readonly {
+    readonly id: number
+    readonly since: string
+    readonly streams: number
+    readonly ports: readonly number[] // overlay ports that it has bound
+  }[]
+}
+
 export interface StatusRecord {
   readonly version: string
   readonly pid: number
@@ -299,6 +310,7 @@ export interface StatusRecord {
   readonly registry: OverlayStatus['registry']
   readonly beacon: OverlayStatus['beacon']
   readonly daemon: OverlayStatus['daemon'] // null except under --daemon
+  readonly drivers?: DriverRecord | null // null: no driver socket
   readonly admin: string
   readonly proxy?: string // where it listens; absent: off
   readonly dns?: string

@@ -47,6 +47,12 @@ export class Answers {
       result !== undefined;
       result = this.#state.registry.pollResult()
     ) {
+      if (result.purpose.kind === 'driver') {
+        const reply = result.kind === 'reply' ? result.reply : undefined
+        const text = result.kind === 'refused' ? result.text : undefined
+        this.#state.emit({ kind: 'registry_answer', app: result.purpose.app, reply, text })
+        continue
+      }
       if (this.#registration.handleResult(now, result) || this.#exchange.handleResult(now, result)) continue
       const news = this.#resolver.handleResult(now, result)
       switch (news?.kind) {

@@ -176,6 +176,14 @@ export const PING_PORT = 1
 export const FOREIGN_RELAY_PER_SECOND = 3_500
 export const FOREIGN_RELAY_BURST = 350
 export const FOREIGN_RELAY_PAUSE_MS = 10
+/**
+ * Towards a daemon of today, which ends a session over a frame 256 behind the newest (quirk T16): frames through the relay
+ * in half a round trip, so that at most twice as many are underway, and frames on another path before they have arrived.
+ */
+export const FRAMES_RELAYED = 90
+export const FRAMES_AHEAD = 40
+/** Of a relay that was not measured yet, ms. */
+export const RELAY_RTT_MS = 200
 /** Punch commands of the beacon that are obeyed, per second. */
 export const PUNCHES_PER_SECOND = 20
 /** Notices of mail that make us poll, per second, and at once; others wait for the next poll. As with the daemons. */
@@ -194,3 +202,5 @@ export const PEER_FORGET = 32
 export const PEER_LEAVE = 64 // trust has ended; its streams have been reset
 /** A running registry has registered us by then. We do not wait for one whose port is closed. */
 export const RESUME_MS = 2_000
+/** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
+export const LEAVE_MS = 100

@@ -28,8 +28,10 @@ import { Chores } from './chores.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { Dial, DialView } from './dial.ts'
 import { Dialler } from './dialler.ts'
+import { DriverCommands } from './driver-commands.ts'
 import type { NodeEvent } from './events.ts'
 import { Inbound } from './inbound.ts'
+import { LEAVE_MS } from './constants.ts'
 import { Memberships } from './memberships.ts'
 import type { NodeOptions, OwnNetwork } from './options.ts'
 import { Outbound } from './outbound.ts'
@@ -41,17 +43,8 @@ import { Registration } from './registration.ts'
 import { Resolver } from './resolver.ts'
 import { NodeState } from './state.ts'
 import { TrustExchange, trustEvent, type DirectFault } from './trust-exchange.ts'
-import type {
-  AboutApp,
-  BeaconView,
-  ContestedName,
-  DialApp,
-  NameApp,
-  NatView,
-  PeerView,
-  PingApp,
-  TrustView,
-} from './views.ts'
+import type { AboutApp, BeaconView, ContestedName, DialApp, NameApp } from './views.ts'
+import type { NatView, PeerView, PingApp, TrustView } from './views.ts'
 
 export class OverlayCore {
   readonly #state: NodeState
@@ -67,6 +60,8 @@ export class OverlayCore {
   readonly #answers: Answers
   /** Where the network drops UDP. */
   readonly link: BeaconLink
+  /** Commands that only drivers of the node's socket give. */
+  readonly drivers: DriverCommands
   readonly #due: Array<Stream | Peer> = [] // scratch of handleTimeout
 
   /** @param state for tests that look inside. */
@@ -84,6 +79,7 @@ export class OverlayCore {
     const chores = (this.#chores = new Chores(state, { outbound, pings, finder, resolver, dialler }))
     const inbound = (this.#inbound = new Inbound(state, { outbound, resolver, exchange, finder, chores }))
     this.link = new BeaconLink(state, { outbound, inbound, finder })
+    this.drivers = new DriverCommands(state, this.#registration, finder, chores)
     this.#answers = new Answers(state, {
       registration: this.#registration,
       exchange,
@@ -495,6 +491,3 @@ function own(view: StreamView): Stream {
   if (view instanceof Stream) return view
   throw new RangeError('not a stream of this node')
 }
-
-/** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
-const LEAVE_MS = 100

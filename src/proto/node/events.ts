@@ -6,7 +6,7 @@ import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
 import type { LookupReply } from '../../wire/registry-messages.ts'
 import type { StreamView } from '../stream/stream-view.ts'
 import type { DialView } from './dial.ts'
-import type { AboutApp, ContestedName, NameAnswer, NameApp, PathView, PeerView, PingApp } from './views.ts'
+import type { AboutApp, ContestedName, NameAnswer, NameApp, PathView, PeerView, PingApp, RegistryApp } from './views.ts'
 
 export type NodeEvent =
   | {
@@ -27,7 +27,7 @@ export type NodeEvent =
   /** A PILA with an identity other than the node's, or a forged one. */
   | { readonly kind: 'auth_refused'; readonly node: NodeId; readonly why: string; readonly from: Endpoint }
   | { readonly kind: 'registry_refused'; readonly request: string; readonly text: string }
-  | { readonly kind: 'hostname_set'; readonly hostname: string }
+  | { readonly kind: 'hostname_set'; readonly hostname: string | undefined }
   | { readonly kind: 'hostname_refused'; readonly hostname: string; readonly text: string }
   /** A SYN passed the trust gate, to a port that has a listener: `accept` or `refuse` the stream. */
   | {
@@ -85,6 +85,13 @@ export type NodeEvent =
       readonly app: AboutApp
       readonly about: LookupReply | undefined
       readonly isReachable: boolean
+    }
+  /** The answer to a driver's question; `text`: why there is no reply, undefined if the registry did not answer. */
+  | {
+      readonly kind: 'registry_answer'
+      readonly app: RegistryApp
+      readonly reply: object | undefined
+      readonly text: string | undefined
     }
   | {
       readonly kind: 'datagram'

@@ -310,9 +310,9 @@ export class Inbound {
 
   /** Trusted, or dialled by us. A public node talks to everyone; its services still decide for themselves. */
   #mayTalk(node: NodeId): boolean {
-    const { trust, options, peers } = this.#state
+    const { trust, isPublic, peers } = this.#state
     const peer = peers.get(node)
-    return options.public || trust.isTrusted(node) || peer?.wanted === true || peer?.connected === true
+    return isPublic || trust.isTrusted(node) || peer?.wanted === true || peer?.connected === true
   }
 
   /** The only answer is silence. The operator is notified. */
@@ -412,7 +412,7 @@ export class Inbound {
       state.refusals.put(now, now, () => this.#outbound.resetUnknown(peer, syn, 0))
     }
     const isReply = header.dstPort === DATA_PORT && now < peer.repliesUntil
-    if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer) && !isReply)
+    if (!state.isPublic && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer) && !isReply)
       return refused('stranger')
     if (!peer.opened.take(now)) return state.count('syn_limited') // whatever the port is: otherwise the silence would tell
     if (!state.ports.isListening(header.dstPort)) return refused('no_listener')
@@ -463,10 +463,11 @@ export class Inbound {
 
   #handleDatagramPacket(peer: Peer, payload: Uint8Array): void {
     const header = this.#header
-    const { options, trust, ports } = this.#state
+    const { isPublic, trust, ports } = this.#state
     if (payload.length === 0) return
-    if (!options.public && !trust.isTrusted(peer.node)) return this.#state.count('datagram_stranger')
-    if (!ports.datagrams.has(header.dstPort)) return this.#state.count('datagram_no_listener')
+    if (!isPublic && !trust.isTrusted(peer.node)) return this.#state.count('datagram_stranger')
+    if (!ports.takesAllDatagrams && !ports.datagrams.has(header.dstPort))
+      return this.#state.count('datagram_no_listener')
     this.#state.emit({
       kind: 'datagram',
       node: peer.node,

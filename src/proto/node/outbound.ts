@@ -67,7 +67,9 @@ export class Outbound {
       if (!peer.tunnel.ready) continue
       const isRelayed = peer.paths.current?.kind === 'relay'
       const isPaced = isRelayed && this.#isForeign
-      const isOverPace = isPaced && !this.#relayed.holds(now, 1)
+      const isOrdered = peer.rules.isToday && !peer.extended
+      const relayRttMs = isOrdered ? relayRttOf(peer) : undefined
+      const isOverPace = (isPaced && !this.#relayed.holds(now, 1)) || (isOrdered && !peer.order.holds(now, relayRttMs))
       const isFull = isOverPace || (isRelayed && !this.#state.way.takesMore)
       if (isFull && peer.control.size === 0) {
         this.#waitForRelay(now, peer, isOverPace)
@@ -79,6 +81,7 @@ export class Outbound {
           !isFull &&
           (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
       if (isPaced && filled) this.#relayed.spend(now, 1)
+      if (isOrdered && filled) peer.order.spend(now, relayRttMs)
       this.#state.touchPeerQueue(peer)
       if (filled) return true
     }
@@ -90,7 +93,7 @@ export class Outbound {
     return way.current === 'tcp' ? !way.isOurs : beacon.isForeign
   }
 
-  /** The beacon drops more without a word (quirk R19). Otherwise the connection is behind, or gone: `releaseRelay` ends that. */
+  /** The beacon or the peer drops more without a word (quirks R19, T16). Otherwise the connection is behind, or gone: `releaseRelay` ends that. */
   #waitForRelay(now: Instant, peer: Peer, isOverPace: boolean): void {
     this.#relayWaiting.add(peer)
     if (isOverPace && this.#relayAt === Infinity) this.#relayAt = now + k.FOREIGN_RELAY_PAUSE_MS
@@ -347,6 +350,12 @@ export class Outbound {
     peer.onSent(now, path, slot.length, asks)
     if (asks && !wasOwed) this.#state.heap.update(peer)
   }
+}
+
+/** Undefined if the relay is not in use. */
+function relayRttOf(peer: Peer): number | undefined {
+  const path = peer.paths.current
+  return path?.kind === 'relay' ? (path.rttMs ?? k.RELAY_RTT_MS) : undefined
 }
 
 /** Offset of the packet in a datagram along this path. */

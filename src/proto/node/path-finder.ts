@@ -136,6 +136,13 @@ export class PathFinder {
     for (const path of peer.paths.all()) path.nextProbeAt = soon
   }
 
+  /** Someone asks for a better path: everything is tried again. */
+  seek(now: Instant, peer: Peer): void {
+    peer.search.start(now)
+    for (const path of peer.paths.all()) path.nextProbeAt = now
+    this.#state.heap.update(peer)
+  }
+
   /** Is it a daemon that answers pings without bytes? The ping behind it shows that they arrived. */
   probeMake(now: Instant, peer: Peer): void {
     if (peer.extended) return

@@ -15,6 +15,7 @@ import type { Stream } from '../stream/stream.ts'
 import type { TunnelKeys } from '../tunnel/tunnel.ts'
 import { Tunnel } from '../tunnel/tunnel.ts'
 import * as k from './constants.ts'
+import { FrameOrder } from './frame-order.ts'
 import type { Dial } from './dial.ts'
 import { Liveness } from './liveness.ts'
 import { PeerMake } from './make.ts'
@@ -43,6 +44,7 @@ export class Peer implements Machine, Timed {
   readonly syns = new SynPacer()
   /** make.ts: what it is, as far as it matters to streams with it; they share this. */
   readonly rules: PlainRules = { isToday: false }
+  readonly order = new FrameOrder()
   readonly make = new PeerMake(this.rules)
   /** inbound.ts: the streams that it may open. */
   readonly opened = new TokenBucket(k.SYN_FROM_PEER_PER_SECOND, k.SYN_FROM_PEER_BURST)

@@ -8,6 +8,8 @@ export class Ports {
   readonly #listening = new Set<number>()
   /** Ports for datagrams: a separate namespace, like UDP's next to TCP's. */
   readonly datagrams = new Set<number>()
+  /** Datagrams to ports that are not open are taken too: a driver's clients choose among them. */
+  takesAllDatagrams = false
   #next: number
   #nextDatagrams: number
 

@@ -1,11 +1,12 @@
 /** The purpose of a query to the registry. */
 import type { NodeId } from '../../base/types.ts'
 import type { OutgoingRequest } from '../trust/requests.ts'
+import type { RegistryApp } from './views.ts'
 
 export type Purpose =
   | { readonly kind: 'register' }
   | { readonly kind: 'heartbeat' }
-  | { readonly kind: 'set_hostname' }
+  | { readonly kind: 'set_hostname'; readonly hostname: string }
   | { readonly kind: 'set_visibility' }
   | { readonly kind: 'set_tags' }
   | { readonly kind: 'poll' }
@@ -18,3 +19,5 @@ export type Purpose =
   | { readonly kind: 'lookup'; readonly node: NodeId }
   | { readonly kind: 'resolve'; readonly node: NodeId }
   | { readonly kind: 'resolve_hostname'; readonly hostname: string }
+  /** A driver's own question: the answer is for it alone. */
+  | { readonly kind: 'driver'; readonly app: RegistryApp }

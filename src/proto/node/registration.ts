@@ -75,6 +75,14 @@ export class Registration {
     this.#nextAt = Math.min(this.#nextAt, now)
   }
 
+  /** A driver has given us this name, and the registry has accepted it; undefined: none any more. */
+  rename(hostname: string | undefined): void {
+    this.#state.hostname = hostname
+    this.#hostnameAt = Infinity
+    this.#refusal = undefined
+    this.#state.emit({ kind: 'hostname_set', hostname })
+  }
+
   handleTimeout(now: Instant): void {
     if (now >= this.#resumeAt) this.#resume()
     if (!this.#state.registry.connected) return
@@ -107,7 +115,7 @@ export class Registration {
         this.#onHeartbeat(now, result)
         return true
       case 'set_hostname':
-        this.#onHostname(now, result)
+        this.#onHostname(now, result, result.purpose.hostname)
         return true
       case 'join':
         this.#memberships.onJoin(now, result, result.purpose.network)
@@ -149,7 +157,7 @@ export class Registration {
   }
 
   #register(now: Instant): void {
-    const { options, network } = this.#state
+    const { options, network, hostname } = this.#state
     this.#underway = true
     const publicKey = options.identity.publicKeyBase64
     const listenAddr = this.#listenAddr
@@ -165,7 +173,7 @@ export class Registration {
         extensions: [STREAM_EXTENSIONS],
         ...(this.#isRelayOnly && { relay_only: true }),
         signature: this.#state.sign(challenges.register(listenAddr, publicKey)),
-        ...(options.hostname !== undefined && { hostname: options.hostname }),
+        ...(hostname !== undefined && { hostname }),
       },
       { kind: 'register' },
     )
@@ -198,15 +206,15 @@ export class Registration {
     this.registered = true
     this.#scheduleHeartbeat(now)
     this.#becomeNode(now, reply.nodeId)
-    const { options } = this.#state
+    const { hostname: wanted, isPublic } = this.#state
     const hostname = reply.hostname
     this.#state.emit({ kind: 'registered', nodeId: reply.nodeId, address: reply.address, hostname })
     this.#hostnameAt = Infinity
-    if (options.hostname !== undefined && hostname !== options.hostname) this.#askHostname(now)
+    if (wanted !== undefined && hostname !== wanted) this.#askHostname(now)
     const signature = this.#state.sign(challenges.setVisibility(reply.nodeId))
     this.#state.ask(
       now,
-      { type: 'set_visibility', node_id: reply.nodeId, public: options.public, signature },
+      { type: 'set_visibility', node_id: reply.nodeId, public: isPublic, signature },
       { kind: 'set_visibility' },
     )
     this.#memberships.onRegistered(now)
@@ -272,13 +280,14 @@ export class Registration {
   }
 
   #askHostname(now: Instant): void {
-    const { nodeId, options } = this.#state
+    const { nodeId, hostname } = this.#state
     this.#hostnameAt = Infinity
+    if (hostname === undefined) return
     const signature = this.#state.sign(challenges.setHostname(nodeId))
     this.#state.ask(
       now,
-      { type: 'set_hostname', node_id: nodeId, hostname: options.hostname, signature },
-      { kind: 'set_hostname' },
+      { type: 'set_hostname', node_id: nodeId, hostname, signature },
+      { kind: 'set_hostname', hostname },
     )
   }
 
@@ -286,8 +295,8 @@ export class Registration {
    * A refused name does not keep the node from running: another node may hold it only for a while. Reported once,
    * requested repeatedly.
    */
-  #onHostname(now: Instant, result: RegistryResult<Purpose>): void {
-    const hostname = this.#state.options.hostname!
+  #onHostname(now: Instant, result: RegistryResult<Purpose>, hostname: string): void {
+    if (hostname !== this.#state.hostname) return // of a name that a driver has changed since
     if (result.kind === 'reply') {
       this.#refusal = undefined
       this.#state.emit({ kind: 'hostname_set', hostname })

@@ -36,6 +36,9 @@ export class NodeState {
   readonly options: NodeOptions
   /** Undefined until the registry has answered. */
   ownId: NodeId | undefined
+  /** What we tell the registry: as configured, until a driver changes it. */
+  hostname: string | undefined
+  isPublic: boolean
   readonly peers = new Map<NodeId, Peer>()
   readonly ports: Ports
   readonly trust: TrustBook
@@ -60,6 +63,8 @@ export class NodeState {
 
   constructor(options: NodeOptions) {
     this.options = options
+    this.hostname = options.hostname
+    this.isPublic = options.public
     this.trust = new TrustBook({ keys: options.pinnedKeys, names: options.pinnedNames ?? new Map() })
     this.network = options.network
     this.places = new Places(options.places ?? [])

@@ -81,6 +81,13 @@ export interface AboutApp {
   onAbout(about: LookupReply | undefined, isReachable: boolean): void
 }
 
+/** The app that asked the registry something in its own words. */
+export interface RegistryApp {
+  onReply(reply: object): void
+  /** @param text of the registry; undefined: there was no answer. */
+  onRefused(text: string | undefined): void
+}
+
 /** Who may talk to us, by node id. */
 export interface TrustView {
   readonly trusted: readonly TrustedEntry[]

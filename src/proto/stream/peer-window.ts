@@ -40,6 +40,11 @@ export class PeerWindow {
     return true
   }
 
+  /** Bytes beyond those acknowledged that the peer has room for, as far as it has said. A slot holds at least as much as daemons of today count. */
+  roomBytes(acknowledged: number): number {
+    return this.slotted ? this.#slots * k.TODAY_SLOT_BYTES : Math.max(0, this.#edge - acknowledged)
+  }
+
   /** How much of a segment of `length` bytes may go out at `nxt`, with the given number of segments in flight. */
   admits(nxt: number, length: number, segmentsInFlight: number): number {
     if (this.slotted) {

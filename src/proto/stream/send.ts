@@ -111,6 +111,11 @@ export class Sender {
     return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), most)
   }
 
+  /** What the peer has room for beyond `una`, as far as it has said. */
+  get peerRoomBytes(): number {
+    return this.#window.roomBytes(this.una)
+  }
+
   /** The window of a SYN or SYN-ACK counts slots: nothing else is agreed yet. */
   onInitialWindow(slots: number): void {
     this.onWindow(0, this.#window.slotted ? slots : slots * k.PLAIN_SLOT_BYTES)

@@ -17,7 +17,12 @@ export interface StreamView {
   /** The peer is a pilotgate: each direction ends on its own. */
   readonly extended: boolean
   /** Offsets, bytes since the first one of the stream. */
-  readonly sender: { readonly drained: boolean; readonly una: number; readonly buffer: { readonly end: number } }
+  readonly sender: {
+    readonly drained: boolean
+    readonly una: number
+    readonly buffer: { readonly end: number }
+    readonly peerRoomBytes: number // beyond `una`
+  }
   readonly receiver: { readonly queuedBytes: number }
   /** The peer's direction has ended and everything before it was read. */
   readonly readEnded: boolean

@@ -8,7 +8,7 @@ import type { Turn } from './node-trust.ts'
 
 export class NodeDatagrams implements OverlayDatagrams {
   readonly keepsSourcePort = true
-  readonly #port: number
+  readonly port: number
   readonly #core: OverlayCore
   readonly #turn: Turn
   readonly #connect: (peer: string) => Promise<NodeId>
@@ -19,7 +19,7 @@ export class NodeDatagrams implements OverlayDatagrams {
     node: { readonly core: OverlayCore; readonly turn: Turn; readonly connect: (peer: string) => Promise<NodeId> },
     onClose: () => void,
   ) {
-    this.#port = port
+    this.port = port
     this.#core = node.core
     this.#turn = node.turn
     this.#connect = node.connect
@@ -40,12 +40,12 @@ export class NodeDatagrams implements OverlayDatagrams {
   }
 
   close(): void {
-    this.#core.closeDatagrams(this.#port)
+    this.#core.closeDatagrams(this.port)
     this.#onClose()
   }
 
   #send(node: NodeId, port: number, bytes: Uint8Array): 'not_connected' | 'too_large' | undefined {
-    return this.#turn(() => this.#core.sendDatagram(node, this.#port, port, bytes))
+    return this.#turn(() => this.#core.sendDatagram(node, this.port, port, bytes))
   }
 }
 

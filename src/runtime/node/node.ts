@@ -42,6 +42,8 @@ import { nameOf, parseTarget } from '../peer-name.ts'
 import { withTimeout } from '../with-timeout.ts'
 import { NodeDatagrams } from './datagrams.ts'
 import { Driver } from './driver.ts'
+import { DriverDesk } from './driver-desk.ts'
+import type { ForDrivers } from './for-drivers.ts'
 import { NodeTrust } from './node-trust.ts'
 import type { TrustCourier } from './trust-courier.ts'
 import type { OverlayNodeOptions } from './options.ts'
@@ -53,12 +55,14 @@ import type { PlacesKeeper } from './places-keeper.ts'
 import { openCompat, registryWays, rendezvousStatus } from './rendezvous-ways.ts'
 import { RegistrationStatus } from './registration-status.ts'
 import { nameConflicts, overlayEvent, peerLabel, peerStatus } from './report.ts'
-import { NodeStream, type StreamVerbs } from './stream.ts'
+import { ownEntry } from './self-stream.ts'
+import { NodeStream, streamVerbs, type StreamVerbs } from './stream.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
 import { AboutWaiter, NameWaiter, PongWaiter, StreamWaiter, TunnelWaiter, type Settle } from './waiters.ts'
 
 export class OverlayNode implements Overlay {
   readonly identity: Identity
+  readonly #drivers: DriverDesk
   readonly #core: OverlayCore
   readonly #driver: Driver
   readonly #socket: DatagramPort
@@ -114,7 +118,13 @@ export class OverlayNode implements Overlay {
     this.#pins = parts.pins
     this.#registration = new RegistrationStatus(options.registry, options.hostname, log)
     this.#trust = new NodeTrust(core, (act) => this.#turn(act), parts, log)
-    this.#verbs = this.#streamVerbs()
+    this.#drivers = new DriverDesk(
+      core,
+      (act) => this.#turn(act),
+      parts.identity,
+      (port) => this.#listeners.get(port),
+    )
+    this.#verbs = streamVerbs(core, (act) => this.#turn(act))
     this.#link = this.#connectRegistry(parts, options)
     this.#driver = new Driver(core, this.#socket, {
       now: monotonicNow,
@@ -157,18 +167,10 @@ export class OverlayNode implements Overlay {
     }
   }
 
-  #streamVerbs(): StreamVerbs {
-    const core = this.#core
-    return {
-      write: (stream, bytes, more) => this.#turn((now) => core.write(now, stream, bytes, more)),
-      shutdown: (stream) => this.#turn((now) => core.shutdown(now, stream)),
-      close: (stream) => this.#turn((now) => core.close(now, stream)),
-      reset: (stream) => this.#turn((now) => core.reset(now, stream)),
-      afterRead: (stream) => this.#turn((now) => core.afterRead(now, stream)),
-      refuseRelay: (stream) => core.refuseRelay(stream),
-    }
+  /** For the driver socket. */
+  get drivers(): ForDrivers {
+    return this.#drivers
   }
-
   get nodeId(): NodeId {
     return this.#core.nodeId ?? 0 // as records have it
   }
@@ -227,7 +229,7 @@ export class OverlayNode implements Overlay {
   async datagrams(
     wanted: number | undefined,
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
-  ): Promise<OverlayDatagrams> {
+  ): Promise<OverlayDatagrams & { readonly port: number }> {
     const port = this.#core.openDatagrams(wanted)
     if (port === undefined && wanted === undefined)
       throw new PilotError('TOO_MANY', 'all overlay ports for datagrams are in use')
@@ -311,10 +313,10 @@ export class OverlayNode implements Overlay {
   }
 
   async isTrusted(node: NodeId): Promise<boolean> {
-    return this.#core.trust.isTrusted(node)
+    return node === this.#core.nodeId || this.#core.trust.isTrusted(node)
   }
   async trustOf(node: NodeId): Promise<TrustedEntry | undefined> {
-    return this.#core.trust.entryOf(node)
+    return node === this.#core.nodeId ? ownEntry(node, this.publicKey) : this.#core.trust.entryOf(node)
   }
   async trusted(): Promise<readonly TrustedEntry[]> {
     return this.#core.trust.trusted
@@ -442,7 +444,9 @@ export class OverlayNode implements Overlay {
       case 'about':
         return event.app.onAbout(event.about, event.isReachable)
       case 'datagram':
-        return this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort)
+        return this.#onDatagram(event)
+      case 'registry_answer':
+        return event.reply === undefined ? event.app.onRefused(event.text) : event.app.onReply(event.reply)
       case 'incoming':
         return this.#onIncoming(event.stream, event.peer, event.isReply)
       case 'accept_due':
@@ -452,7 +456,7 @@ export class OverlayNode implements Overlay {
         this.#trust.onRegistered()
         break
       case 'hostname_set':
-        this.#registration.onHostnameSet()
+        this.#registration.onHostnameSet(event.hostname)
         break
       case 'hostname_refused':
         this.#registration.onHostnameRefused(event.text)
@@ -473,6 +477,12 @@ export class OverlayNode implements Overlay {
       reasonOf: (node) => this.#core.pathReason(this.#driver.now(), node),
     })
     if (outward !== undefined) this.#onEvent(outward)
+  }
+
+  #onDatagram({ bytes, node, sourcePort, port }: Extract<NodeEvent, { kind: 'datagram' }>): void {
+    const taker = this.#datagrams.get(port)
+    if (taker === undefined) this.#drivers.onDatagram?.(bytes, node, sourcePort, port)
+    else taker(bytes, node, sourcePort)
   }
 
   #onIncoming(stream: StreamView, peer: PeerView, isReply: boolean): void {

@@ -5,7 +5,7 @@ import type { OverlayStatus } from '../overlay.ts'
 
 export class RegistrationStatus {
   readonly #registry: string // host:port, for messages
-  readonly #hostname: string | undefined
+  #hostname: string | undefined
   readonly #log: Logger
   #state: 'connecting' | 'registered' | 'unreachable' = 'connecting'
   #since = new Date()
@@ -55,10 +55,12 @@ export class RegistrationStatus {
     this.#state = 'registered'
     this.#since = new Date()
     this.#fault = undefined
-    if (this.#hostname === undefined || hostname === this.#hostname) this.onHostnameSet()
+    if (this.#hostname === undefined || hostname === this.#hostname) this.onHostnameSet(this.#hostname)
   }
 
-  onHostnameSet(): void {
+  /** @param hostname ours from now on, by our own or a driver's request. */
+  onHostnameSet(hostname: string | undefined): void {
+    this.#hostname = hostname
     if (this.#refusal !== undefined)
       this.#log.info({ hostname: this.#hostname }, 'the registry has accepted our hostname')
     this.#refusal = undefined

@@ -107,4 +107,4 @@ function found(call: Call): LiveNode | string {
 }
 
 const DEFAULT_AUDIT_LIMIT = 100
-const NOT_OFFERED = 'not supported by this registry'
+const NOT_OFFERED = 'cannot do that: not supported by this registry'

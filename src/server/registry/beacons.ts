@@ -1,8 +1,14 @@
-/** Requests about beacons (registry.md §7). They are not authenticated: a listed beacon is a hint, not a promise. */
+/**
+ * Requests about beacons (registry.md §7). Daemons use what is listed, so only the operator announces: from this machine, or
+ * with the admin token.
+ */
 import type { Call } from './request.ts'
-import { parseEndpoint } from '../../base/types.ts'
+import { isLoopback, parseEndpoint } from '../../base/types.ts'
+import { isAdmin } from './request.ts'
 
 export function beaconRegister(call: Call): object | string {
+  const isOperator = isLoopback(call.source.address) || isAdmin(call) || call.options.compat.has('open-beacons')
+  if (!isOperator) return 'admin_token required'
   const id = call.request.number('beacon_id')
   const addr = call.request.text('addr')
   if (id === 0) return 'beacon_id required'

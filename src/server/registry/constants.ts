@@ -55,6 +55,7 @@ export const MAX_POLL_BYTES = 60_000 // a poll reply stays readable (64 KiB); th
 export const MAX_NETWORKS = 1_000 // at one time: refuse, "too many"
 export const MAX_NETWORK_MEMBERS = 10_000 // whatever the policy: refuse
 export const MAX_LIST_BYTES = 60_000 // of a reply with a list, so that it stays readable (64 KiB): the rest is left out
+export const MAX_EXPR_POLICY_CHARS = 16_384 // refuse, "too long"; it must fit into a request of 64 KiB
 export const MAX_EXTERNAL_ID_CHARS = 256 // refuse, "too long"
 /** How far the clock of a node that dates its heartbeats may be off, s. */
 export const MAX_HEARTBEAT_SKEW_S = 300

@@ -31,7 +31,14 @@ export function resolveHostname(call: Call): object | string {
     node !== undefined && mayKnowName(call, node, (requester) => challenges.resolveHostname(requester, hostname))
   if (!isKnown) return `hostname "${hostname.slice(0, MAX_HOSTNAME_CHARS)}" not found`
   const address = formatAddress({ network: 0, node: node.nodeId })
-  return { type: 'resolve_hostname_ok', node_id: node.nodeId, address, public: node.public, hostname: node.hostname }
+  return {
+    type: 'resolve_hostname_ok',
+    node_id: node.nodeId,
+    address,
+    public: node.public,
+    hostname: node.hostname,
+    last_seen_unix: Math.floor(node.lastSeenMs / 1000),
+  }
 }
 
 /** Undefined if the name may be used; otherwise the reference's text, for replies. */

@@ -22,6 +22,7 @@ export interface Network {
   maxMembers: number // 0: no limit of its own
   allowedPorts: readonly number[] // only stored: no daemon enforces them
   description: string
+  exprPolicy: string // JSON for daemons that run policies; empty: none
 }
 
 export type NewNetwork = Pick<Network, 'name' | 'joinRule' | 'tokenHash' | 'adminTokenHash' | 'enterprise'>
@@ -29,6 +30,7 @@ export type NewNetwork = Pick<Network, 'name' | 'joinRule' | 'tokenHash' | 'admi
 interface Member {
   readonly order: number // of joining; counts up
   role: Role | undefined
+  tags: readonly string[] // of the node in this network
 }
 
 export class NetworkTable {
@@ -58,8 +60,8 @@ export class NetworkTable {
     return this.#idByName.has(name)
   }
 
-  /** Undefined if there are too many. */
-  create(now: number, about: NewNetwork, owner: NodeId): Network | undefined {
+  /** Undefined if there are too many. @param owner undefined: the admin's, without members. */
+  create(now: number, about: NewNetwork, owner: NodeId | undefined): Network | undefined {
     if (this.#networks.size >= MAX_NETWORKS || this.#nextId > MAX_NETWORK_ID) return undefined
     const network: Network = {
       ...about,
@@ -68,11 +70,12 @@ export class NetworkTable {
       maxMembers: 0,
       allowedPorts: [],
       description: '',
+      exprPolicy: '',
     }
     this.#index(network)
     this.#store.put('networks/next', { nextId: this.#nextId })
     this.save(network)
-    this.addMember(network, owner, 'owner')
+    if (owner !== undefined) this.addMember(network, owner, 'owner')
     return network
   }
 
@@ -108,13 +111,23 @@ export class NetworkTable {
     return this.members(network).get(node)?.role
   }
 
+  tags(network: Network, node: NodeId): readonly string[] {
+    return this.members(network).get(node)?.tags ?? []
+  }
+
   addMember(network: Network, node: NodeId, role: Role): void {
-    this.#put(network.id, node, { order: ++this.#lastOrder, role })
+    this.#put(network.id, node, { order: ++this.#lastOrder, role, tags: [] })
   }
 
   setRole(network: Network, node: NodeId, role: Role | undefined): void {
     const member = this.#members.get(network.id)?.get(node)
-    if (member !== undefined) this.#put(network.id, node, { order: member.order, role })
+    if (member !== undefined) this.#put(network.id, node, { ...member, role })
+  }
+
+  /** Of a member. */
+  setTags(network: Network, node: NodeId, tags: readonly string[]): void {
+    const member = this.#members.get(network.id)?.get(node)
+    if (member !== undefined) this.#put(network.id, node, { ...member, tags })
   }
 
   removeMember(network: Network, node: NodeId): void {
@@ -155,6 +168,7 @@ export class NetworkTable {
       maxMembers: fields.number('maxMembers'),
       allowedPorts: fields.numbers('allowedPorts'),
       description: fields.text('description'),
+      exprPolicy: fields.text('exprPolicy'),
     })
     return true
   }
@@ -164,7 +178,7 @@ export class NetworkTable {
     const network = this.#networks.get(Number(match?.[1]))
     if (match === null || network === undefined) return false
     const role = ROLES.find((known) => known === fields.text('role'))
-    this.#keep(network.id, Number(match[2]), { order: fields.number('order'), role })
+    this.#keep(network.id, Number(match[2]), { order: fields.number('order'), role, tags: fields.texts('tags') })
     return true
   }
 
@@ -180,7 +194,8 @@ export class NetworkTable {
 
   #put(network: number, node: NodeId, member: Member): void {
     this.#keep(network, node, member)
-    this.#store.put(`member/${network}/${node}`, { order: member.order, role: member.role ?? '' })
+    const { order, role = '', tags } = member
+    this.#store.put(`member/${network}/${node}`, { order, role, ...(tags.length > 0 && { tags }) })
   }
 
   #keep(network: number, node: NodeId, member: Member): void {

@@ -5,7 +5,7 @@ import type { Network } from './network-table.ts'
 import { formatAddress } from '../../base/address.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { MAX_HOSTNAME_CHARS, MAX_LIST_BYTES } from './constants.ts'
-import { isFull, noMember, noNetwork, roleProblem } from './network-access.ts'
+import { isFull, isNetworkAdmin, noMember, noNetwork, roleProblem } from './network-access.ts'
 import { adminProblem, authenticate, isAdmin } from './request.ts'
 import { hashSecret, matchesHash } from './secrets.ts'
 import { rfc3339 } from './times.ts'
@@ -19,14 +19,16 @@ export function createNetwork(call: Call): object | string {
   if (nameProblem !== undefined) return nameProblem
   if (joinRule === 'invite' && !enterprise)
     return 'enterprise feature: invite-only networks require the enterprise flag'
-  const ownerId = call.request.number('node_id')
-  if (call.directory.live(ownerId) === undefined) return 'the owner is not registered'
+  if ((call.request.optionalText('rules') ?? '') !== '')
+    return 'cannot create a managed network: this registry keeps policies (set_expr_policy), but no rules'
+  const ownerId = call.request.number('node_id') || undefined // pilotctl of today names none
+  if (ownerId !== undefined && call.directory.live(ownerId) === undefined) return 'the owner is not registered'
   if (call.networks.isTaken(name)) return `network "${name}" already exists`
   const tokenHash = hashSecret(call.request.text('token'))
   const adminTokenHash = hashSecret(call.request.text('network_admin_token'))
   const network = call.networks.create(call.now, { name, joinRule, tokenHash, adminTokenHash, enterprise }, ownerId)
   if (network === undefined) return 'too many networks'
-  const details = `name=${name}, join_rule=${joinRule}, creator_node_id=${ownerId}, enterprise=${enterprise}`
+  const details = `name=${name}, join_rule=${joinRule}, creator_node_id=${ownerId ?? 0}, enterprise=${enterprise}`
   call.audit.note(call.now, 'network.created', { network: network.id, details })
   return { type: 'create_network_ok', network_id: network.id, name, enterprise }
 }
@@ -140,14 +142,22 @@ export function listNodes(call: Call): object | string {
     return { type: 'list_nodes_ok', nodes: whatFits(nodes) }
   }
   const network = call.networks.get(networkId)
-  if (network === undefined) return noNetwork(networkId)
+  if (network === undefined || !mayList(call, network)) return noNetwork(networkId)
   const nodes = [...call.networks.members(network).keys()].map((nodeId) => nodeEntry(call, network, nodeId))
   return { type: 'list_nodes_ok', nodes: whatFits(nodes) }
+}
+
+/** With the strict directory, only members who sign, and the admin. */
+function mayList(call: Call, network: Network): boolean {
+  if (!call.options.strict.has('directory') || isNetworkAdmin(call, network)) return true
+  const requester = authenticate(call, 'requester_id', (id) => challenges.byRole('list_nodes', id, network.id))
+  return typeof requester !== 'string' && call.networks.isMember(network, requester.nodeId)
 }
 
 function nodeEntry(call: Call, network: Network | undefined, nodeId: NodeId): object {
   const node = call.directory.live(nodeId)
   const role = network === undefined ? undefined : call.networks.role(network, nodeId)
+  const memberTags = network === undefined ? [] : call.networks.tags(network, nodeId)
   const address = formatAddress({ network: network?.id ?? 0, node: nodeId })
   if (node === undefined) return { node_id: nodeId, address, offline: true, ...(role !== undefined && { role }) }
   const isShown = node.public || isAdmin(call) || call.options.compat.has('private-hostnames')
@@ -160,6 +170,7 @@ function nodeEntry(call: Call, network: Network | undefined, nodeId: NodeId): ob
     ...(role !== undefined && { role }),
     ...(isShown && node.hostname !== '' && { hostname: node.hostname }),
     ...(isShown && node.tags.length > 0 && { tags: node.tags }),
+    ...(memberTags.length > 0 && { member_tags: memberTags }),
     ...(node.taskExec && { task_exec: true }),
     ...(node.public && { real_addr: node.endpoint }),
     ...(isShown && node.externalId !== '' && { external_id: node.externalId }),

@@ -3,13 +3,15 @@ import type { Call } from './request.ts'
 import { formatAddress } from '../../base/address.ts'
 import { STREAM_EXTENSIONS, challenges } from '../../wire/registry-messages.ts'
 import { mayKnowName, mayResolve } from './access.ts'
-import { KEY_EXPIRY_WARNING_MS, MAX_HEARTBEAT_SKEW_S, MAX_TAG_CHARS, MAX_TAGS } from './constants.ts'
+import { KEY_EXPIRY_WARNING_MS, MAX_HEARTBEAT_SKEW_S } from './constants.ts'
 import { expiryProblem, keyAgeDays } from './keys.ts'
 import { authenticate, authenticateOrAdmin, authenticateRepeated, notFound, signatureProblem } from './request.ts'
+import { readTags } from './tags.ts'
 
 /** Only refreshes last-seen, in memory. */
 export function heartbeat(call: Call): object | string {
   const ts = call.request.number('ts')
+  if (ts === 0 && call.signer === undefined && call.options.strict.has('heartbeats')) return 'ts required'
   if (ts !== 0 && Math.abs(call.now / 1_000 - ts) > MAX_HEARTBEAT_SKEW_S)
     return 'invalid ts: the heartbeat is not fresh'
   const node = authenticateRepeated(call, (id) =>
@@ -35,6 +37,7 @@ export function lookup(call: Call): object | string {
   const isFriend =
     call.options.compat.has('private-hostnames') ||
     mayKnowName(call, node, (requester) => challenges.lookup(requester, nodeId))
+  if (!isFriend && call.options.strict.has('directory')) return notFound(nodeId)
   return {
     type: 'lookup_ok',
     node_id: nodeId,
@@ -44,6 +47,8 @@ export function lookup(call: Call): object | string {
     public: node.public,
     polo_score: node.poloScore,
     ...(node.version !== '' && { version: node.version }),
+    key_generation: node.account.keyRotations,
+    ...(isFriend && { last_seen_unix: Math.floor(node.lastSeenMs / 1000) }),
     ...(isFriend && node.hostname !== '' && { hostname: node.hostname }),
     ...(isFriend && node.tags.length > 0 && { tags: node.tags }),
     ...(node.taskExec && { task_exec: true }),
@@ -105,14 +110,8 @@ export function setVisibility(call: Call): object | string {
 export function setTags(call: Call): object | string {
   const node = authenticateOrAdmin(call, 'node_id', challenges.setTags)
   if (typeof node === 'string') return node
-  const sent = call.request.texts('tags')
-  if (sent.length > MAX_TAGS) return `too many tags (max ${MAX_TAGS})`
-  const tags = [...new Set(sent.map((tag) => tag.replace(/^#/, '')))]
-  for (const tag of tags) {
-    if (tag.length > MAX_TAG_CHARS)
-      return `tag "${tag.slice(0, 2 * MAX_TAG_CHARS)}" too long (max ${MAX_TAG_CHARS} chars)`
-    if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(tag)) return 'malformed tag'
-  }
+  const tags = readTags(call.request.texts('tags'))
+  if (typeof tags === 'string') return tags
   call.audit.note(call.now, 'tags.changed', {
     node: node.nodeId,
     details: `old_tags_count=${node.tags.length}, new_tags_count=${tags.length}`,

@@ -15,16 +15,26 @@ export const COMPAT = {
   'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anyone',
   'open-trust': 'check_trust tells anyone who trusts whom',
   'old-signatures': 'a key that has signed sessions may also sign single requests, as before',
+  'open-beacons': 'anyone announces beacons, which daemons then use',
   'split-addresses': 'the beacon believes a node whose UDP comes from a different address than its TCP',
 } as const
 
 export type Compat = keyof typeof COMPAT
+
+/** What the operator may demand beyond the defaults, each with what it refuses. Upstream's programs do not do all of this. */
+export const STRICT = {
+  directory: 'look-ups of private nodes, and lists of members, without a signature of a node that may know',
+  heartbeats: 'heartbeats without a time',
+} as const
+
+export type Strict = keyof typeof STRICT
 
 export interface RegistryOptions {
   /** The token for administration; undefined: there is none, and no network can be created. */
   readonly adminToken: string | undefined
 
   readonly compat: ReadonlySet<Compat>
+  readonly strict: ReadonlySet<Strict>
 
   /**
    * Refuse every registration without a valid signature. Default false: Go daemons of April 2026 never sign. A key that
@@ -39,6 +49,7 @@ export interface RegistryOptions {
 export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
   adminToken: undefined,
   compat: new Set(),
+  strict: new Set(),
   requireSignedRegister: false,
   limits: DEFAULT_RATE_LIMITS,
 }

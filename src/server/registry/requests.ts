@@ -19,9 +19,12 @@ import {
   subscribeReplication,
 } from './administration.ts'
 import { beaconList, beaconRegister } from './beacons.ts'
+import { badgesNotKept, noRecovery } from './credentials.ts'
+import { getExprPolicy, setExprPolicy } from './expr-policy.ts'
 import { pollHandshakes, requestHandshake, respondHandshake } from './handshakes.ts'
 import { inviteToNetwork, pollInvites, respondInvite } from './invites.ts'
 import { getKeyInfo, rotateKey, setKeyExpiry } from './keys.ts'
+import { getMemberTags, setMemberTags } from './member-tags.ts'
 import { resolveHostname, setHostname } from './names.ts'
 import {
   createNetwork,
@@ -100,6 +103,13 @@ export const REQUESTS: ReadonlyMap<string, RequestKind> = new Map<string, Reques
   ['get_member_role', { handle: getMemberRole, limit: query }],
   ['set_network_policy', { handle: setNetworkPolicy, durable: true }],
   ['get_network_policy', { handle: getNetworkPolicy, limit: query }],
+  ['set_member_tags', { handle: setMemberTags, limit: change, durable: true }],
+  ['get_member_tags', { handle: getMemberTags, limit: query }],
+  ['set_expr_policy', { handle: setExprPolicy, limit: change, durable: true }],
+  ['get_expr_policy', { handle: getExprPolicy, limit: query }],
+  ['submit_badge', { handle: badgesNotKept, limit: change }],
+  ['enroll_recovery', { handle: noRecovery, limit: change }],
+  ['recover_identity', { handle: noRecovery, limit: change }],
   ['beacon_register', { handle: beaconRegister, limit: change }],
   ['beacon_list', { handle: beaconList }],
   ['get_audit_log', { handle: forAdmin(getAuditLog) }],

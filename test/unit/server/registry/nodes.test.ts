@@ -29,12 +29,16 @@ test('a node is restored from disk unchanged, and counts as seen at the restart'
   setting.now += 100_000
   setting.heartbeat(alice)
   const before = setting.ask({ type: 'lookup', node_id: alice.id })
+  assert.deepEqual([before['last_seen_unix'], before['key_generation']], [setting.now / 1000, 0])
   const records = [...setting.disk]
   setting.now += 20_000
   setting.heartbeat(alice)
   assert.deepEqual([...setting.disk], records, 'a heartbeat writes nothing')
   setting.restart()
-  assert.deepEqual(setting.ask({ type: 'lookup', node_id: alice.id }), before)
+  assert.deepEqual(setting.ask({ type: 'lookup', node_id: alice.id }), {
+    ...before,
+    last_seen_unix: setting.now / 1000,
+  })
   assert.equal(setting.registry.skippedRecords, 0)
   setting.registry.sweep(setting.now + 170_000)
   assert.equal(setting.registry.counters.liveNodes, 1)
@@ -95,6 +99,7 @@ test('a private name is resolved only for a signed request from a trusted node',
   )
   const found = {
     type: 'resolve_hostname_ok',
+    last_seen_unix: setting.now / 1000,
     node_id: alice.id,
     address: '0:0000.0000.0001',
     public: false,
@@ -223,9 +228,17 @@ test('per-source limits refill over time; loopback has none', () => {
   assert.equal(setting.ask({ type: 'lookup', node_id: 1 }, '2001:db8:0:1::1')['type'], 'lookup_ok')
 })
 
-test('announced beacons are listed for a minute', () => {
-  const setting = new Setting()
-  setting.ask({ type: 'beacon_register', beacon_id: 5, addr: '192.0.2.1:9001' })
+test('announced beacons are listed for a minute; only the operator announces', () => {
+  const setting = new Setting({ adminToken: 'a token of some length' })
+  const announce = { type: 'beacon_register', beacon_id: 5, addr: '192.0.2.1:9001' }
+  assert.deepEqual(setting.ask(announce), { type: 'error', error: 'admin_token required' })
+  const open = new Setting({ compat: new Set(['open-beacons']) })
+  for (const reply of [
+    setting.ask(announce, '127.0.0.1'),
+    setting.ask({ ...announce, admin_token: 'a token of some length' }),
+    open.ask(announce),
+  ])
+    assert.deepEqual(reply, { type: 'beacon_register_ok', beacon_id: 5 })
   assert.deepEqual(setting.ask({ type: 'beacon_list' })['beacons'], [{ id: 5, addr: '192.0.2.1:9001' }])
   setting.now += 61_000
   assert.deepEqual(setting.ask({ type: 'beacon_list' })['beacons'], [])
