@@ -78,6 +78,10 @@ export interface World {
   client(socketPath: string): AdminClient
   /** The first line of stdin, trimmed. */
   readLine(): Promise<string>
+  /** All of stdin, as it comes. */
+  readonly input: NodeJS.ReadableStream
+  /** Bytes to stdout, unchanged; resolves when its reader takes more. */
+  write(bytes: Uint8Array): Promise<void>
   out(text: string): void // stdout; a failed write fails the command, unless the reader went away
   err(text: string): void // stderr
   /** From now on an uncaught exception calls back instead of ending the process. Call the result to end that. */
@@ -110,6 +114,9 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
     colors: process.stderr.isTTY && process.stderr.hasColors(),
     client: (socketPath) => adminClient(socketPath),
     readLine,
+    get input() {
+      return process.stdin
+    },
     out: (text) => {
       try {
         process.stdout.write(text)
@@ -117,6 +124,10 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
         onLostOutput(error) // a file on a full disk throws immediately
       }
     },
+    write: (bytes) =>
+      new Promise((resolve) => {
+        process.stdout.write(bytes, () => resolve())
+      }),
     err: (text) => {
       try {
         process.stderr.write(text)

@@ -97,6 +97,13 @@ export const OPTIONS = {
     repeatable: true,
     text: 'Expose a local service to trusted peers: PORT[/udp]=TARGET[,allow=PEER]...',
   },
+  serve: {
+    flag: '--serve <service>',
+    variable: 'SERVE',
+    key: 'serve',
+    repeatable: true,
+    text: 'Service of the gateway itself to offer to every trusted peer: messages (messages and files, port 1001)',
+  },
   admin: {
     flag: '--admin <socket>',
     variable: 'ADMIN',

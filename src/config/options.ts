@@ -36,6 +36,7 @@ import { isHostname, parsePeerName, withoutBrackets } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
 import { blamed } from './blame.ts'
+import { servedBy } from './served.ts'
 import type { Sources } from './sources.ts'
 import { flagName, OPTIONS, variableName } from './option-table.ts'
 import { adminSocketOf, expandHome, identityFileOf, stateDirOf, variable, words } from './paths.ts'
@@ -115,6 +116,7 @@ function combined(sources: Sources): GatewayOptions {
     ...(observe === undefined ? {} : { observe }),
     ...frontsOf(withFronts(config, pick)),
     ...networksOf(sources),
+    ...servedBy(sources),
     ...daemonOf(sources),
   }
 }

@@ -299,6 +299,43 @@ export const DnsSection = section({
     ),
 })
 
+const bytes = z.int({ error: 'bytes, from 1048576' }).min(1_048_576, { error: 'bytes, from 1048576' }).optional()
+const allowList = list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined))
+  .min(1, { error: 'at least one peer, or no `allow` at all' })
+  .default([TRUSTED])
+const hookForm = '{ exec: [COMMAND, ARGUMENTS…] } or { post: URL }'
+const ServeSection = section({
+  messages: section({
+    allow: allowList.describe('Who may send, as of an exposure. Answers to what this node sent always arrive.'),
+    inbox: filePath.optional().describe('Folder of messages. Default: inbox in the state folder.'),
+    received: filePath.optional().describe('Folder of files. Default: received in the state folder.'),
+    inboxBytes: bytes.describe(
+      'Disk space for messages; beyond it, the oldest of the peer with most are removed. Default: 256 MiB.',
+    ),
+    receivedBytes: bytes.describe(
+      'Disk space for files, half of it for one peer; beyond it, files are refused. Default: 8 GiB.',
+    ),
+    hook: z
+      .union(
+        [
+          section({
+            exec: list(z.string())
+              .min(1)
+              .describe('Command and arguments; it gets the record as JSON on its standard input.'),
+          }),
+          section({ post: text(hookForm, isWebUrl).describe('URL that gets the record as JSON in a POST.') }),
+        ],
+        { error: hookForm },
+      )
+      .optional()
+      .describe('Is told of each arrival.'),
+  })
+    .optional()
+    .describe(
+      'Data exchange, port 1001: messages and files of peers, kept on disk. Absent: only answers to what this node sent.',
+    ),
+})
+
 const AdminSection = section({
   socket: filePath.optional().describe(keyText('admin')),
 })
@@ -320,6 +357,7 @@ export const Config = section({
   http: HttpSection.optional().describe('One local port for the HTTP services of all peers. Absent: off.'),
   proxy: ProxySection.optional().describe('A proxy to all trusted peers by name. Absent: off.'),
   dns: DnsSection.optional().describe('A DNS responder for the names of trusted peers. Absent: off.'),
+  serve: ServeSection.optional().describe('Services of the gateway itself that peers may use. Absent: none but echo.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>
@@ -339,6 +377,10 @@ export function parsePortRange(
 /** Scheme, host and port, as in a browser's `Origin`. */
 function isOrigin(value: string): boolean {
   return URL.canParse(value) && new URL(value).origin === value
+}
+
+function isWebUrl(value: string): boolean {
+  return URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
 }
 
 export function isLabel(value: string): boolean {

@@ -3,6 +3,7 @@
  * offers: the gateway's operations and those of its live configuration.
  */
 import type { Overlay } from '../runtime/overlay.ts'
+import type { MessageControl } from '../services/messages/desk.ts'
 import type { Changes, ReadyEvent } from './model/events.ts'
 import type { Desired } from './model/options.ts'
 import type {
@@ -77,6 +78,7 @@ export interface GatewayControl {
    * @throws PilotError TICKET_INVALID, TICKET_EXPIRED, TICKET_USED, USAGE, CONFLICT, REGISTRY_UNREACHABLE, TIMED_OUT.
    */
   redeem(ticket: string): Promise<TicketUseRecord>
+  readonly messages: MessageControl
   /** Accepts no new connections, at all or at one exposure; open ones continue. @throws PilotError NOT_FOUND. */
   drain(exposure?: string): Promise<DrainRecord>
   /** Accepts them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or if something can no longer be bound. */

@@ -6,20 +6,24 @@ import { OverlayNode } from '../runtime/node/node.ts'
 import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
 import { serveHandshakes } from '../services/handshake.ts'
 import { WellKnown } from '../services/well-known.ts'
+import type { GatewayEvent } from './model/events.ts'
 import type { GatewayOptions } from './model/options.ts'
+import { Services } from './services.ts'
 
 export interface Joined {
   readonly node: Overlay
   readonly wellKnown: WellKnown | undefined // a daemon has its own
+  readonly services: Services
 }
 
 /** The configured daemon, or our own node with the services that are built into a daemon. */
 export async function joinOverlay(
   options: GatewayOptions,
   log: Logger,
-  onEvent: (event: OverlayEvent) => void,
+  onEvent: (event: GatewayEvent) => void,
+  onOverlay: (event: OverlayEvent) => void,
 ): Promise<Joined> {
-  const { daemon, trust, stateDir, exposes } = options
+  const { daemon, trust, exposes } = options
   const direct = [...options.maps, ...exposes].find(({ path }) => path === 'direct')
   if (daemon !== undefined && direct !== undefined)
     throw new PilotError(
@@ -29,13 +33,37 @@ export async function joinOverlay(
       undefined,
       'Run without --daemon, or leave out path: direct.',
     )
-  if (daemon !== undefined)
-    return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), wellKnown: undefined }
-  const node = await OverlayNode.start(options, log, onEvent)
+  let services: Services | undefined
+  const tell = (event: OverlayEvent): void => {
+    onOverlay(event)
+    if (event.kind === 'peer' && event.state === 'connected') services?.onPeer(event.node)
+  }
+  if (daemon !== undefined) {
+    const node = await DaemonNode.start({ ...daemon, trust }, log, tell)
+    services = await openServices(node, options, log, onEvent)
+    return { node, wellKnown: undefined, services }
+  }
+  const node = await OverlayNode.start(options, log, tell)
   await serveHandshakes(node, log)
-  const wellKnown = new WellKnown(node, stateDir, log, (received) => onEvent({ kind: 'message', ...received }))
+  services = await openServices(node, options, log, onEvent)
+  const wellKnown = new WellKnown(services.ports)
   await wellKnown.serve(portsOf(exposes))
-  return { node, wellKnown }
+  return { node, wellKnown, services }
+}
+
+/** If that fails, the node must not stay behind. */
+async function openServices(
+  node: Overlay,
+  options: GatewayOptions,
+  log: Logger,
+  onEvent: (event: GatewayEvent) => void,
+): Promise<Services> {
+  try {
+    return await Services.open(node, options, log, onEvent)
+  } catch (error) {
+    await node.stop()
+    throw error
+  }
 }
 
 /** The overlay ports that these exposures listen on for streams. */

@@ -9,6 +9,21 @@ export interface PinnedPeer {
   readonly tags?: readonly string[] | undefined
 }
 
+/** Services that the gateway itself offers to peers; an absent one is off. */
+export interface ServeOptions {
+  readonly messages?: ServeMessages
+}
+
+/** Data exchange, port 1001. */
+export interface ServeMessages {
+  readonly allow: readonly string[] // who may send; as of an exposure. Answers to what we sent always arrive
+  readonly inbox?: string // folder of messages; default: inbox in the state folder
+  readonly received?: string // folder of files; default: received in the state folder
+  readonly inboxBytes?: number
+  readonly receivedBytes?: number
+  readonly hook?: { readonly exec: readonly string[] } | { readonly post: string } // told of each arrival
+}
+
 export interface GatewayOptions {
   readonly registry: string // host:port, or tls://host:port
   readonly registryFingerprint?: string // of its TLS certificate, the only one then accepted
@@ -33,6 +48,7 @@ export interface GatewayOptions {
   readonly proxy?: { readonly listen: string }
   /** ports: mapped for a peer when its name is looked up. */
   readonly dns?: { readonly listen: string; readonly domain: string; readonly ports: readonly number[] }
+  readonly serve?: ServeOptions
   /** Use this daemon instead of our own node; of the above, only trust, maps, exposes and the paths then apply. */
   readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names
 }

@@ -13,6 +13,8 @@ import type {
   StatusRecord,
 } from '../../../src/gateway/model/records.ts'
 
+import type { InboxRecord, OutgoingRecord } from '../../../src/services/messages/records.ts'
+
 export const STATUS: StatusRecord = {
   version: '0.1.0',
   pid: 42,
@@ -207,6 +209,36 @@ const CALLER = {
   openedMs: 3_000,
 } as const
 
+export const OUTGOING: OutgoingRecord = {
+  id: '0mf1',
+  peer: 'agent-b',
+  type: 'text',
+  name: null,
+  bytes: 5,
+  replyTo: null,
+  state: 'delivered',
+  deliveredBytes: 5,
+  attempts: 1,
+  createdAt: '2026-11-23T00:00:00.000Z',
+  expiresAt: '2026-11-30T00:00:00.000Z',
+  error: null,
+  nextAttemptMs: null,
+}
+
+export const ARRIVED: InboxRecord = {
+  id: 'TEXT-20261123-000000.000-000001.json',
+  type: 'text',
+  from: '0:0000.0000.0002',
+  fromName: 'agent-b',
+  nodeId: 2,
+  bytes: 5,
+  receivedAt: '2026-11-23T00:00:01.000Z',
+  name: null,
+  messageId: 'm1',
+  replyTo: '0mf1',
+  path: '/state/inbox/TEXT-20261123-000000.000-000001.json',
+}
+
 /** `calls` gets the name and arguments of each call that changes or costs something. */
 export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
   const trust =
@@ -275,6 +307,15 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     expose: told('expose', STATUS.exposures[0]!),
     unexpose: told('unexpose', STATUS.exposures[0]!),
     down: told('down', { state: 'draining', connections: 1 } as const),
+    messages: {
+      send: told('send', OUTGOING),
+      outgoing: (id) => [{ ...OUTGOING, ...(id !== undefined && { id }) }],
+      cancel: told('cancel', { ...OUTGOING, state: 'cancelled' as const }),
+      inbox: told('inbox', [ARRIVED]),
+      find: told('find', ARRIVED),
+      remove: told('remove', [ARRIVED]),
+      wait: told('wait', { record: ARRIVED, after: ARRIVED.receivedAt }),
+    },
     ...overrides,
   }
 }

@@ -1,4 +1,5 @@
 /** A fake world: collects a command's output, answers its requests with fakes, and delivers signals as calls. */
+import { Readable } from 'node:stream'
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminClient } from '../../../src/admin/client.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'
@@ -48,7 +49,9 @@ export function testWorld(
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))
     },
+    input: Readable.from([Buffer.from(parts.input ?? '')]),
     readLine: () => Promise.resolve(parts.input ?? ''),
+    write: async (bytes) => void stdout.push(Buffer.from(bytes).toString('utf8')),
     out: (text) => void stdout.push(text),
     err: (text) => void stderr.push(text),
     onStop: (callback) => {
@@ -107,14 +110,26 @@ export function noGateway(): AdminControl {
   const fail = (): never => {
     throw new PilotError('NOT_RUNNING', 'no gateway runs here', { socketPath: '/a.sock' })
   }
-  return Object.fromEntries(Object.keys(fakeControl([])).map((name) => [name, fail])) as unknown as AdminControl
+  return mapped(fakeControl([]), () => fail) as unknown as AdminControl
 }
 
 /** Each client method returns a promise, as if there were a socket in between. */
 function asClient(control: AdminControl): AdminClient {
-  const methods = Object.entries(control).map(([name, call]) => [
+  return mapped(
+    control,
+    (call) =>
+      async (...args: unknown[]) =>
+        await call(...args),
+  ) as unknown as AdminClient
+}
+
+type Call = (...args: unknown[]) => unknown
+
+/** Every method replaced, also those of the objects in it. */
+function mapped(object: object, change: (call: Call) => Call): object {
+  const entries = Object.entries(object).map(([name, value]: [string, unknown]) => [
     name,
-    async (...args: unknown[]) => await (call as (...args: unknown[]) => unknown)(...args),
+    typeof value === 'function' ? change(value as Call) : mapped(value as object, change),
   ])
-  return Object.fromEntries(methods) as AdminClient
+  return Object.fromEntries(entries) as object
 }
