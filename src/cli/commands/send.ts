@@ -129,9 +129,9 @@ async function follow(
   return await whileWaiting(out, world, done(), () => progressText(last, columns), PROGRESS)
 }
 
-/** It was tried, and its peer is away. */
-function isDeferred({ state, attempts }: OutgoingRecord): boolean {
-  return state === 'waiting' && attempts > 0
+/** Its peer is away: it was tried, or waits behind one that was. */
+function isDeferred({ state, attempts, nextAttemptMs }: OutgoingRecord): boolean {
+  return state === 'waiting' && (attempts > 0 || (nextAttemptMs ?? 0) > 0)
 }
 
 /** The answer names our message; that of a program which knows no ids is the next message of the peer. */

@@ -187,6 +187,8 @@ export class Outbox {
   #recordOf({ parcel, state, deliveredBytes, attempts, error }: Outgoing): OutgoingRecord {
     const { id, peer, type, name, bytes, replyTo, createdAt, expiresAt } = parcel
     const nextAt = state === 'waiting' ? this.#schedule.nextOf(id) : undefined
+    const queue = [...this.#waiting.values()].filter((other) => other.parcel.peer === peer)
+    const reason = state === 'waiting' ? queue.find((other) => other.error !== null)?.error : undefined // it waits behind that one
     return {
       id,
       peer,
@@ -199,7 +201,7 @@ export class Outbox {
       attempts,
       createdAt: new Date(createdAt).toISOString(),
       expiresAt: new Date(expiresAt).toISOString(),
-      error,
+      error: error ?? reason ?? null,
       nextAttemptMs: nextAt === undefined ? null : Math.max(0, Math.round(nextAt - Date.now())),
     }
   }
