@@ -69,5 +69,5 @@ const MAX_PATH_CHARS = 4_096
 /** Shorter ones would end before a peer that restarts is back. */
 export const MIN_TTL_MS = 10_000
 export const MAX_TTL_MS = 7 * 86_400_000
-/** Whoever waits longer asks again. */
+/** A client that waits longer asks again. */
 export const MAX_WAIT_MS = 60_000

@@ -68,7 +68,7 @@ export const OPTIONS = {
     flag: '--state-dir <dir>',
     variable: 'STATE_DIR',
     key: 'node.stateDir',
-    text: 'Folder for everything kept between runs; default: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate',
+    text: 'Folder foreverything kept between runs; default: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate',
   },
   identity: {
     flag: '--identity <file>',

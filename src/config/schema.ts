@@ -221,7 +221,7 @@ const ExposeEntry = section({
     .min(1, { error: 'at least one peer, or no `allow` at all' })
     .default([TRUSTED])
     .describe(
-      'Who may connect: "trusted" for every trusted peer, or some of them: single peers, "key:BASE64", "net:ID" for members of a network, "tag:NAME" for nodes with a tag; "invited" alone for holders of a ticket only.',
+      'Who may connect: "trusted" forevery trusted peer, or some of them: single peers, "key:BASE64", "net:ID" for members of a network, "tag:NAME" for nodes with a tag; "invited" alone for holders of a ticket only.',
     ),
   path: z
     .enum(['any', 'direct'], { error: 'any or direct' })

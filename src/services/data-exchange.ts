@@ -148,7 +148,7 @@ class Reception {
     return done === true ? {} : { bytes: value }
   }
 
-  /** An answer that nobody reads holds up only this connection, and not for ever. */
+  /** An answer that no one reads holds up only this connection, and not forever. */
   async #write(bytes: Uint8Array): Promise<Outcome> {
     if (!this.#stream.write(bytes)) {
       const timer = setTimeout(() => this.#stream.destroy(), IDLE_MS)

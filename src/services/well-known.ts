@@ -1,5 +1,5 @@
 /**
- * The services on well-known ports that a node offers by itself. The operator's own services on these ports replace
+ * The services on well-known ports that a node offers on its own. The operator's own services on these ports replace
  * them.
  */
 import type { Listener } from '../runtime/overlay.ts'

@@ -17,7 +17,7 @@ export type FileStepBody =
       readonly chunkBytes: number
       readonly name: string // as sent by the peer: not to be used as a path
     }
-  | { readonly kind: 'init_ack'; readonly offset: number } // where to go on
+  | { readonly kind: 'init_ack'; readonly offset: number } // where to continue
   | { readonly kind: 'chunk'; readonly offset: number; readonly data: Uint8Array } // a view
   | { readonly kind: 'ack'; readonly offset: number } // everything before it has arrived
   | { readonly kind: 'done' }

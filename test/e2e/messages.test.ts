@@ -72,7 +72,7 @@ describe('messages between two gateways', { concurrency: false }, () => {
     await b.json('send', 'agent-a', '--text', 'something else', '--reply-to', 'other')
     await b.json('send', 'agent-a', '--text', '4', '--reply-to', question.messageId!)
     assert.equal((await asking).answer.text, '4')
-    const late = await a.cli('send', 'agent-b', '--text', 'nobody answers', '--wait', '1s', '--json')
+    const late = await a.cli('send', 'agent-b', '--text', 'no one answers', '--wait', '1s', '--json')
     assert.equal(late.code, 124)
     assert.equal((JSON.parse(late.stdout) as { code: string }).code, 'TIMED_OUT')
   })
@@ -102,7 +102,7 @@ describe('messages between two gateways', { concurrency: false }, () => {
 
   test('an unknown peer, a missing file and a missing content are errors', async () => {
     const { a } = both
-    const unknown = await a.cli('send', 'nobody-here', '--text', 'x', '--json')
+    const unknown = await a.cli('send', 'no-such-peer', '--text', 'x', '--json')
     assert.deepEqual([unknown.code, (JSON.parse(unknown.stdout) as { code: string }).code], [5, 'NOT_FOUND'])
     const missing = await a.cli('send', 'agent-b', '/no/such/file', '--json')
     assert.equal(missing.code, 2)
@@ -111,7 +111,7 @@ describe('messages between two gateways', { concurrency: false }, () => {
   })
 })
 
-test('without --serve only answers are taken; the sender is told why, and its message waits', async () => {
+test('without --serve only answers are taken; the sender learns why, and its message waits', async () => {
   const stage = await Stage.open()
   try {
     const { a, b } = await pair(stage, {}, {})

@@ -106,7 +106,7 @@ class SimOutbox {
     this.tries += 1
     const { parcel, content } = this.waiting.get(id)!
     const schedule = this.#schedule
-    new SimCourier(this.#sim, this.#node, content, send(parcel), this.sentChunks, (sent) => {
+    SimCourier.start(this.#sim, this.#node, content, send(parcel), this.sentChunks, (sent) => {
       if (schedule !== this.#schedule) return // it was killed
       const isDelivered = sent?.state === 'delivered'
       if (isDelivered) {
@@ -130,6 +130,10 @@ class SimCourier {
   #step: IteratorResult<SenderAsk, Sent> | undefined
   #lateAt = Infinity
 
+  static start(...about: ConstructorParameters<typeof SimCourier>): void {
+    new SimCourier(...about).#pump()
+  }
+
   constructor(
     sim: SimOverlay,
     node: SimNode,
@@ -145,7 +149,6 @@ class SimCourier {
     this.#sentChunks = sentChunks
     this.#onEnd = onEnd
     this.#stream = node.dial('agent-b', DATA_PORT)
-    this.#pump()
   }
 
   #pump(): void {

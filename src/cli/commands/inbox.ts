@@ -52,7 +52,7 @@ export function addInbox(cli: Cli): void {
     ]),
   )
     .addOption(
-      new Option('--timeout <time>', 'wait at most so long (default: no limit)').argParser(
+      new Option('--timeout <time>', 'wait at most this long (default: no limit)').argParser(
         durationOption('--timeout', 1, 30 * 86_400_000),
       ),
     )

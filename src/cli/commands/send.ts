@@ -47,7 +47,7 @@ export function addSend(cli: Cli): void {
       ),
     )
     .addOption(
-      new Option('--wait <time>', 'wait so long for an answer, and print it').argParser(
+      new Option('--wait <time>', 'wait at most this long for an answer, and print it').argParser(
         durationOption('--wait', 1, 86_400_000),
       ),
     )

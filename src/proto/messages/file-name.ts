@@ -1,7 +1,7 @@
 /** The names that peers give their files. */
 import { utf8 } from '../../base/bytes.ts'
 
-/** Why a name is refused, as the peer is told; undefined: it is not (today.md 2.6). */
+/** Why a name is refused, in words for the peer; undefined: it is not (today.md 2.6). */
 export function fileNameFault(name: string): string | undefined {
   if (name === '' || utf8(name).length > MAX_NAME_BYTES) return 'a file name has 1 to 255 bytes'
   if (/[/\\\0]/.test(name) || name === '.' || name === '..') return 'the file name is a path'

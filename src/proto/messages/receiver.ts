@@ -45,12 +45,12 @@ export type ReceiverAsk =
   | { readonly do: 'claim'; readonly init: FileInit } // → refusal, offset, duplicate
   | { readonly do: 'put'; readonly offset: number; readonly bytes: Uint8Array } // to the file that was claimed → refusal
   | { readonly do: 'finish' } // compares its SHA-256 and keeps it → refusal
-  | { readonly do: 'release' } // what was claimed, so that another connection may go on
+  | { readonly do: 'release' } // what was claimed, so that another connection may continue
   | { readonly do: 'clock' } // → ns since 1970
 
 export interface Outcome {
   readonly bytes?: Uint8Array
-  readonly refusal?: string // as the peer is told
+  readonly refusal?: string // in words for the peer
   readonly duplicate?: boolean
   readonly offset?: number
   readonly ns?: bigint
@@ -119,7 +119,7 @@ class Connection {
     }
   }
 
-  /** One message or file. @returns what the peer is told, and whether the connection ends. */
+  /** One message or file. @returns the text for the peer, and whether the connection ends. */
   *#keep(
     type: ContentType,
     length: number,
@@ -134,7 +134,9 @@ class Connection {
       return (yield* this.#skip(bytes - read)) ? { text: `ACK ${told}` } : { end: 'cut' }
     const fault = type === 'FILE' ? fileNameFault(name) : undefined
     if (fault !== undefined) return { text: `ERR ${type} save failed: ${fault}`, end: 'refused' }
-    let { refusal, duplicate } = yield { do: 'begin', arriving: { type, name, bytes, ...tag } }
+    const begun = yield { do: 'begin', arriving: { type, name, bytes, ...tag } }
+    const { duplicate } = begun
+    let { refusal } = begun
     const isBegun = refusal === undefined && duplicate !== true
     let left = bytes
     while (left > 0) {

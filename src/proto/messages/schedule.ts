@@ -1,5 +1,5 @@
 /**
- * Which message of the outbox is tried when. Messages to one peer go one after the other, in order; so do its files, beside
+ * Which message of the outbox is tried when. Messages to one peer continuee after the other, in order; so do its files, beside
  * them. A peer that cannot be reached is tried again after a pause that doubles, and at once when it has been heard.
  */
 import type { Instant } from '../../base/types.ts'

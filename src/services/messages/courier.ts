@@ -120,5 +120,5 @@ class Courier {
 }
 
 const DIAL_MS = 30_000
-/** A peer that takes nothing for so long is tried again later. */
+/** A peer that takes nothing for this long is tried again later. */
 const STALL_MS = 60_000

@@ -12,7 +12,7 @@ import type { EndedRecord, InboxFilter, InboxRecord, OutgoingRecord, SendRequest
 export interface MessageControl {
   /**
    * Resolves when it is on disk: it is delivered as soon as its peer can be reached, also after a restart.
-   * @throws PilotError USAGE, NOT_FOUND for a peer that nobody knows, TOO_MANY, STATE_UNWRITABLE.
+   * @throws PilotError USAGE, NOT_FOUND for a peer that no one knows, TOO_MANY, STATE_UNWRITABLE.
    */
   send(request: SendRequest): Promise<OutgoingRecord>
   /** What waits; with an id, that one, also if it has ended lately. */
@@ -31,7 +31,7 @@ export interface MessageControl {
 
 export interface Arrival {
   readonly record: InboxRecord | null
-  readonly after: string // where to go on
+  readonly after: string // where to continue
 }
 
 export interface DeskDeps {

@@ -79,7 +79,7 @@ function run([command, ...args]: readonly string[], input: string): Promise<stri
   })
 }
 
-/** Further ones are not told of; they are in the inbox all the same. */
+/** Further ones are not reported; they are in the inbox anyway. */
 const MAX_WAITING = 1_000
 const EXEC_MS = 60_000
 const POST_MS = 5_000

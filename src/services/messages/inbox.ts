@@ -128,12 +128,12 @@ export class Inbox {
     return { refusal: 'this file is arriving already' }
   }
 
-  /** @returns why not, as the peer is told. */
+  /** @returns why not, in words for the peer. */
   async put(claim: Claim, bytes: Uint8Array): Promise<string | undefined> {
     return (await this.#transfers.put(claim, bytes)) ? undefined : 'another connection has taken over'
   }
 
-  /** @returns why it is not kept, as the peer is told. */
+  /** @returns why it is not kept, in words for the peer. */
   async finish(from: Sender, claim: Claim): Promise<string | InboxRecord> {
     const { init, path: temporary } = claim
     if (!(await this.#transfers.verify(claim))) return 'the file arrived damaged'

@@ -34,7 +34,7 @@ export class Outbox {
   readonly #parcels: Parcels
   readonly #schedule = new Schedule(Math.random)
   readonly #waiting = new Map<string, Outgoing>()
-  /** Those that have ended lately, oldest first: for whoever asks how. */
+  /** Those that have ended lately, oldest first: for those who ask how. */
   readonly #ended = new Map<string, OutgoingRecord>()
   #bytes = 0
   #timer: NodeJS.Timeout | undefined
@@ -54,7 +54,7 @@ export class Outbox {
   }
 
   /**
-   * On disk when it resolves. @throws PilotError USAGE for a request that makes no sense, NOT_FOUND for a file that is
+   * On disk when it resolves. @throws PilotError USAGE for a request that is invalid, NOT_FOUND for a file that is
    * not there, TOO_MANY, STATE_UNWRITABLE.
    */
   async add(request: SendRequest): Promise<OutgoingRecord> {

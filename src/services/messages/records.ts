@@ -1,4 +1,4 @@
-/** What commands and programs are told about messages, and ask for. */
+/** What commands and programs learn about messages, and ask for. */
 import type { NodeId } from '../../base/types.ts'
 
 export type MessageType = 'text' | 'binary' | 'json' | 'file'

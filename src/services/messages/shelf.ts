@@ -1,5 +1,5 @@
 /**
- * A folder with a limit on bytes and files. It counts what is really on the disk, whoever put it there, in whole blocks;
+ * A folder with a limit on bytes and files. It counts what is really on the disk, no matter who put it there, in whole blocks;
  * `owner` says for whom.
  */
 import { readdir, rm, stat, statfs } from 'node:fs/promises'
@@ -69,7 +69,7 @@ export class Shelf {
     this.#items.set(id, { id, bytes: onDisk(bytes), at: Date.now(), owner })
   }
 
-  /** @param bytes of content. @returns why there is no room, as the peer is told; undefined: there is. */
+  /** @param bytes of content. @returns why there is no room, in words for the peer; undefined: there is. */
   refusal(owner: string, bytes: number): string | undefined {
     const [used, own] = [this.#usage(), this.#usage(owner)]
     used.bytes += this.reserve.of(undefined)
@@ -80,7 +80,7 @@ export class Shelf {
     return fits(own, OWNER_SHARE) ? undefined : "this peer's share of the folder is full"
   }
 
-  /** Removes the oldest of whoever uses most, down to nine tenths of the limits, if this does not fit. */
+  /** Removes the oldest of the owner that uses most, down to nine tenths of the limits, if this does not fit. */
   async makeRoom(bytes: number): Promise<readonly string[]> {
     const removed: string[] = []
     const excess = (share: number): boolean => {
@@ -102,7 +102,7 @@ export class Shelf {
     await rm(join(this.dir, id), { force: true })
   }
 
-  /** Some disk stays free for everything else on this machine. */
+  /** Some disk stays free foreverything else on this machine. */
   async isDiskFull(bytes: number): Promise<boolean> {
     const { bavail, bsize } = await statfs(this.dir)
     return bavail * bsize < bytes + FREE_DISK_BYTES

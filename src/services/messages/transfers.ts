@@ -1,6 +1,6 @@
 /**
  * Files that arrive in steps (today.md 2.6): the part that is here lies in `.partial`, and its length is where the sender
- * goes on, also after a kill of either side. Each sender has its own: what one sends cannot damage what another does.
+ * continues, also after a kill of either side. Each sender has its own: what one sends cannot damage what another does.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -114,7 +114,7 @@ function keyOf(owner: string, { transfer, name }: FileInit): string {
   return `${toHex(transfer)}-${whose}`
 }
 
-/** A connection that has stood still for so long is dead: its sender has opened another. */
+/** A connection that has stood still for this long is dead: its sender has opened another. */
 const TAKE_OVER_MS = 3_000
 const MAX_TRANSFERS = 64
 /** A sender of ours gives up after a week. */

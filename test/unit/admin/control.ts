@@ -1,4 +1,5 @@
 /** A fake gateway that only records its calls: the other end for admin and command-line tests. */
+import { fileURLToPath } from 'node:url'
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'
 import type { Changes } from '../../../src/gateway/model/events.ts'
@@ -236,7 +237,43 @@ export const ARRIVED: InboxRecord = {
   name: null,
   messageId: 'm1',
   replyTo: '0mf1',
-  path: '/state/inbox/TEXT-20261123-000000.000-000001.json',
+  path: fileURLToPath(new URL('arrived.json', import.meta.url)),
+}
+
+type Call = (...args: unknown[]) => unknown
+
+/** Every method by its name, also those of the objects in it: `messages.send`. */
+export function methodsOf(object: object, prefix = ''): Map<string, Call> {
+  return new Map(
+    Object.entries(object).flatMap(([name, value]: [string, unknown]) =>
+      typeof value === 'function'
+        ? [[`${prefix}${name}`, value as Call] as const]
+        : [...methodsOf(value as object, `${prefix}${name}.`)],
+    ),
+  )
+}
+
+/** The same object with every method replaced. */
+export function withMethods(object: object, change: (name: string, call: Call) => Call, prefix = ''): object {
+  const entries = Object.entries(object).map(([name, value]: [string, unknown]) => [
+    name,
+    typeof value === 'function'
+      ? change(`${prefix}${name}`, value as Call)
+      : withMethods(value as object, change, `${prefix}${name}.`),
+  ])
+  return Object.fromEntries(entries) as object
+}
+
+function fakeMessages(told: <T>(name: string, result: T) => () => Promise<T>): AdminControl['messages'] {
+  return {
+    send: told('messages.send', OUTGOING),
+    outgoing: () => [OUTGOING],
+    cancel: told('messages.cancel', { ...OUTGOING, state: 'cancelled' as const }),
+    inbox: told('messages.inbox', [ARRIVED]),
+    find: told('messages.find', ARRIVED),
+    remove: told('messages.remove', [ARRIVED]),
+    wait: told('messages.wait', { record: ARRIVED, after: ARRIVED.receivedAt }),
+  }
 }
 
 /** `calls` gets the name and arguments of each call that changes or costs something. */
@@ -307,15 +344,7 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     expose: told('expose', STATUS.exposures[0]!),
     unexpose: told('unexpose', STATUS.exposures[0]!),
     down: told('down', { state: 'draining', connections: 1 } as const),
-    messages: {
-      send: told('send', OUTGOING),
-      outgoing: (id) => [{ ...OUTGOING, ...(id !== undefined && { id }) }],
-      cancel: told('cancel', { ...OUTGOING, state: 'cancelled' as const }),
-      inbox: told('inbox', [ARRIVED]),
-      find: told('find', ARRIVED),
-      remove: told('remove', [ARRIVED]),
-      wait: told('wait', { record: ARRIVED, after: ARRIVED.receivedAt }),
-    },
+    messages: fakeMessages(told),
     ...overrides,
   }
 }

@@ -15,6 +15,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
   'ip:port': '127.0.0.1:40002',
   ticket: 'bob',
   file: 'config/gateway.example.yaml',
+  id: '0mf1',
 }
 
 /** Every command of the program, including command groups: `trust`, `trust list`, … */

@@ -5,7 +5,7 @@ import type { AdminClient } from '../../../src/admin/client.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'
 import { runCli } from '../../../src/cli/program.ts'
 import type { Modules, World } from '../../../src/cli/world.ts'
-import { fakeControl } from '../admin/control.ts'
+import { fakeControl, withMethods } from '../admin/control.ts'
 
 export interface TestWorld extends World {
   readonly stdout: string[]
@@ -58,12 +58,11 @@ export function testWorld(
       handlers.add(callback)
       return () => void handlers.delete(callback)
     },
-    contain: () => () => {},
     onReload: (callback) => {
       reloads.add(callback)
       return () => void reloads.delete(callback)
     },
-    sleep: () => Promise.resolve(),
+    ...NO_WAITS,
     kindOf: (path) => Promise.resolve(parts.paths?.[path]),
     isFree: (address, port) => Promise.resolve(parts.taken?.includes(`${address}:${port}`) !== true),
     stdout,
@@ -78,6 +77,8 @@ export function testWorld(
     },
   }
 }
+
+const NO_WAITS = { sleep: () => Promise.resolve(), contain: () => () => {} }
 
 const absent = (): Promise<never> => Promise.reject(new Error('this module is not part of the test'))
 const ABSENT: Modules = {
@@ -110,26 +111,15 @@ export function noGateway(): AdminControl {
   const fail = (): never => {
     throw new PilotError('NOT_RUNNING', 'no gateway runs here', { socketPath: '/a.sock' })
   }
-  return mapped(fakeControl([]), () => fail) as unknown as AdminControl
+  return withMethods(fakeControl([]), () => fail) as unknown as AdminControl
 }
 
 /** Each client method returns a promise, as if there were a socket in between. */
 function asClient(control: AdminControl): AdminClient {
-  return mapped(
+  return withMethods(
     control,
-    (call) =>
+    (_, call) =>
       async (...args: unknown[]) =>
         await call(...args),
   ) as unknown as AdminClient
-}
-
-type Call = (...args: unknown[]) => unknown
-
-/** Every method replaced, also those of the objects in it. */
-function mapped(object: object, change: (call: Call) => Call): object {
-  const entries = Object.entries(object).map(([name, value]: [string, unknown]) => [
-    name,
-    typeof value === 'function' ? change(value as Call) : mapped(value as object, change),
-  ])
-  return Object.fromEntries(entries) as object
 }

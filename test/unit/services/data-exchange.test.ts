@@ -204,7 +204,7 @@ test('a guest and a peer that is not admitted find the port closed; a frame anno
   assert.deepEqual(await stream.toArray(), [])
 })
 
-test('Q28: a node that is not admitted is heard while it answers us, a guest never', async () => {
+test('Q28: a node that is not trusted is heard while it answers us, a guest never', async () => {
   const { node, kept } = service()
   node.peer = 66
   for (const [standing, isReply, isHeard] of [
@@ -293,7 +293,7 @@ const INIT = step({ kind: 'init', size: 10, sha256, chunkBytes: 4, name: 'digits
 const part = (from: number, to: number): Uint8Array =>
   step({ kind: 'chunk', offset: from, data: CONTENT.subarray(from, to) })
 
-test('a file goes on after a restart where its part on disk ends, each sender by itself', async () => {
+test('a file continues after a restart where its part on disk ends, each sender on its own', async () => {
   const { node, folder } = service()
   await exchange(node, INIT, part(0, 4))
   node.peer = 3

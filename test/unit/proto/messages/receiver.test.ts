@@ -98,7 +98,7 @@ test('what cannot be a frame ends the connection', () => {
   assert.equal(cut.end, 'cut')
 })
 
-test('a refusal of the disk reaches the sender, and the connection goes on', () => {
+test('a refusal of the disk reaches the sender, and the connection continues', () => {
   const inbox = new MemoryInbox()
   inbox.refusal = 'the folder is full'
   const connection = exchange(inbox, encodeDataFrame('TEXT', utf8('hello')))
@@ -134,7 +134,7 @@ function steps({ written }: MemoryConnection): string[] {
   })
 }
 
-test('a file goes on where it was, and is kept when its digest is right', () => {
+test('a file continues where it was, and is kept when its digest is right', () => {
   const inbox = new MemoryInbox()
   assert.deepEqual(steps(exchange(inbox, step(init), chunk(0, CONTENT.subarray(0, 4)))), ['init_ack 0', 'ack 4'])
   const second = exchange(inbox, step(init), chunk(4, CONTENT.subarray(4)), step({ kind: 'done' }))

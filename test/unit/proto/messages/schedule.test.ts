@@ -16,7 +16,7 @@ function all(schedule: Schedule, now: number): Due[] {
   return due
 }
 
-test('messages to one peer go one after the other; a file and other peers go beside them', () => {
+test('messages to one peer continuee after the other; a file and other peers go beside them', () => {
   const schedule = new Schedule(() => 0.5)
   for (const each of [entry('1'), entry('2'), entry('3', 'b', 'file'), entry('4', 'c')]) schedule.add(0, each)
   assert.deepEqual(
