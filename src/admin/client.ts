@@ -121,7 +121,7 @@ function ask(
   })
 }
 
-function readAnswer(status: number, text: string): unknown {
+export function readAnswer(status: number, text: string): unknown {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -147,7 +147,7 @@ function readAnswer(status: number, text: string): unknown {
   )
 }
 
-function unreachable(socketPath: string, error: Error): PilotError {
+export function unreachable(socketPath: string, error: Error): PilotError {
   if (error instanceof PilotError) return error
   const code = (error as NodeJS.ErrnoException).code
   if (code === 'ENOENT' || code === 'ENOTDIR')

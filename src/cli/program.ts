@@ -14,7 +14,9 @@ import { addJoin } from './commands/join.ts'
 import { addLifecycle } from './commands/lifecycle.ts'
 import { addList } from './commands/list.ts'
 import { addOutbox } from './commands/outbox.ts'
+import { addNc } from './commands/nc.ts'
 import { addPing } from './commands/ping.ts'
+import { addPubSub } from './commands/pub-sub.ts'
 import { addRendezvous } from './commands/rendezvous.ts'
 import { addResolve } from './commands/resolve.ts'
 import { addSend } from './commands/send.ts'
@@ -168,6 +170,8 @@ const COMMANDS: readonly ((cli: Cli) => void)[] = [
   addSend,
   addInbox,
   addOutbox,
+  addPubSub,
+  addNc,
   addWhois,
   addDoctor,
   addResolve,

@@ -102,7 +102,7 @@ export const OPTIONS = {
     variable: 'SERVE',
     key: 'serve',
     repeatable: true,
-    text: 'Service of the gateway itself to offer to every trusted peer: messages (messages and files, port 1001)',
+    text: 'Service of the gateway itself to offer to every trusted peer: messages (messages and files, port 1001) or events (a broker, port 1002)',
   },
   admin: {
     flag: '--admin <socket>',

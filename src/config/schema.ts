@@ -304,6 +304,7 @@ const allowList = list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAl
   .min(1, { error: 'at least one peer, or no `allow` at all' })
   .default([TRUSTED])
 const hookForm = '{ exec: [COMMAND, ARGUMENTS…] } or { post: URL }'
+const topicForm = 'a list of topics, as "news" or "ci.*"'
 const ServeSection = section({
   messages: section({
     allow: allowList.describe('Who may send, as of an exposure. Answers to what this node sent always arrive.'),
@@ -334,6 +335,15 @@ const ServeSection = section({
     .describe(
       'Data exchange, port 1001: messages and files of peers, kept on disk. Absent: only answers to what this node sent.',
     ),
+  events: section({
+    allow: allowList.describe('Who may publish and subscribe, as of an exposure. Guests never may.'),
+    topics: list(text(topicForm, (value) => value !== '' && !value.slice(0, -1).includes('*')))
+      .min(1, { error: topicForm })
+      .optional()
+      .describe('Topics that may be used: names, or beginnings such as "ci.*". Absent: all.'),
+  })
+    .optional()
+    .describe('A broker of events, port 1002. Absent: the port is closed.'),
 })
 
 const AdminSection = section({

@@ -16,7 +16,11 @@ export function servedBy(sources: Sources): Pick<GatewayOptions, 'serve'> {
     throw new PilotError('USAGE', `--serve "${unknown}": expected ${SERVICES.join(' or ')}`, { service: unknown })
   const section = file?.config.serve
   const messages = section?.messages ?? (named.includes('messages') ? { allow: [TRUSTED] } : undefined)
+  const events = section?.events ?? (named.includes('events') ? { allow: [TRUSTED] } : undefined)
   const serve: ServeOptions = {
+    ...(events !== undefined && {
+      events: { allow: [...new Set(events.allow)], ...(events.topics !== undefined && { topics: events.topics }) },
+    }),
     ...(messages !== undefined && { messages: messagesOf(messages, sources) }),
   }
   return Object.keys(serve).length === 0 ? {} : { serve }
@@ -39,4 +43,4 @@ function messagesOf(
   }
 }
 
-const SERVICES = ['messages'] as const
+const SERVICES = ['messages', 'events'] as const

@@ -2,7 +2,8 @@
  * The operations of a running gateway. `Gateway` is one in this process; `AdminControl` is what its admin socket
  * offers: the gateway's operations and those of its live configuration.
  */
-import type { Overlay } from '../runtime/overlay.ts'
+import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
+import type { EventControl } from '../services/events/desk.ts'
 import type { MessageControl } from '../services/messages/desk.ts'
 import type { Changes, ReadyEvent } from './model/events.ts'
 import type { Desired } from './model/options.ts'
@@ -148,6 +149,9 @@ export interface ConfigChange {
 /** A gateway in this process. */
 export interface Gateway extends GatewayControl, AsyncDisposable {
   ready(): ReadyEvent
+  readonly events: EventControl
+  /** A stream to `PEER:PORT`. @throws PilotError: like `dial` of the overlay. */
+  dial(target: string, signal?: AbortSignal): Promise<OverlayStream>
   /** Its overlay, to dial and listen in addition to its mappings and exposures. */
   readonly overlay: Overlay
   /** An uncaught exception: logged and counted; everything else continues. */

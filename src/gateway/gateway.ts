@@ -20,7 +20,6 @@ import type { Release } from '../runtime/files/lock.ts'
 import { Fronts, frontsOf } from './fronts/fronts.ts'
 import type { FrontRecord, FrontSpec, Running } from './fronts/front.ts'
 import { observersOf, observerTable } from './fronts/observe.ts'
-import { desiredOf } from './model/options.ts'
 import { TrustDesk } from './trust-desk.ts'
 import { holdState } from './state-lock.ts'
 import { nodeRecord, statusOf } from './status.ts'
@@ -33,7 +32,7 @@ import type { Gateway, GatewayControl } from './control.ts'
 import type { Changes, GatewayEvent, ReadyEvent } from './model/events.ts'
 import type { ExposeSpec } from './model/expose-spec.ts'
 import { type MapSpec, parseTargetName } from './model/map-spec.ts'
-import type { Desired, GatewayOptions } from './model/options.ts'
+import { type Desired, desiredOf, type GatewayOptions } from './model/options.ts'
 import type { BenchOptions, ExposedRecord, MappedRecord, StatusRecord } from './model/records.ts'
 import { Tickets } from './tickets/tickets.ts'
 import { configuredTags, selfAssignedTags, type ConfiguredTags } from './model/tags.ts'
@@ -381,7 +380,11 @@ class RunningGateway implements Gateway {
       exposures: this.exposures(),
       problems: this.doctor().checks.filter(({ state }) => state === 'fail'),
     }
-    return statusOf(this.#node, own, { ...this.#connections.counters, ...this.#fronts.counters })
+    return statusOf(this.#node, own, {
+      ...this.#connections.counters,
+      ...this.#fronts.counters,
+      ...this.#services?.counters,
+    })
   }
 
   get #observedAt(): string | null {
@@ -475,6 +478,12 @@ class RunningGateway implements Gateway {
 
   get messages(): GatewayControl['messages'] {
     return this.#services.messages
+  }
+  get events(): Gateway['events'] {
+    return this.#services.events
+  }
+  async dial(target: string, signal?: AbortSignal): Promise<OverlayStream> {
+    return await this.#node.dial(target, signal)
   }
 
   async whois(local: string): Reply<'whois'> {

@@ -1,11 +1,13 @@
 /** The services that the gateway itself offers to peers, and their use from here. Above: open-overlay.ts. */
 import { join } from 'node:path'
 import type { Logger } from '../base/logger.ts'
-import { DATA_PORT, ECHO_PORT } from '../base/overlay-ports.ts'
+import { DATA_PORT, ECHO_PORT, EVENT_PORT } from '../base/overlay-ports.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Listener, Overlay } from '../runtime/overlay.ts'
 import { serveDataExchange } from '../services/data-exchange.ts'
 import { serveEcho } from '../services/echo.ts'
+import { EventDesk } from '../services/events/desk.ts'
+import { EventService } from '../services/events/event-service.ts'
 import { MessageDesk } from '../services/messages/desk.ts'
 import { Hooks } from '../services/messages/hook.ts'
 import { Inbox, INBOX_LIMITS, RECEIVED_LIMITS } from '../services/messages/inbox.ts'
@@ -21,12 +23,26 @@ export class Services {
   readonly messages: MessageDesk
   /** What makes each well-known port listen. */
   readonly ports: ReadonlyMap<number, () => Promise<Listener>>
-  readonly #access: AccessList
+  readonly events: EventDesk
+  readonly #broker: EventService | undefined
+  readonly #access: readonly AccessList[]
 
-  private constructor(messages: MessageDesk, ports: Services['ports'], access: AccessList) {
+  private constructor(
+    messages: MessageDesk,
+    events: EventDesk,
+    broker: EventService | undefined,
+    ports: Services['ports'],
+    access: readonly AccessList[],
+  ) {
     this.messages = messages
+    this.events = events
+    this.#broker = broker
     this.ports = ports
     this.#access = access
+  }
+
+  get counters(): Readonly<Record<string, number>> {
+    return this.#broker?.broker.counters ?? {}
   }
 
   /** @throws Error of the file system, for an outbox that cannot be read. */
@@ -40,13 +56,20 @@ export class Services {
       log,
       onSent: (record) => onEvent(sentEvent(record)),
     })
-    const access = new AccessList(node, serve?.messages?.allow ?? [], configuredTags(options.pinned))
+    const tags = configuredTags(options.pinned)
+    const [access, eventAccess] = [serve?.messages, serve?.events].map(
+      (section) => new AccessList(node, section?.allow ?? [], tags),
+    ) as [AccessList, AccessList]
     access.start()
+    eventAccess.start()
+    const broker = serve?.events === undefined ? undefined : new EventService({ topics: serve.events.topics }, log)
     const ports = new Map([
       [ECHO_PORT, () => serveEcho(node)],
       [DATA_PORT, () => serveDataExchange(node, inbox, log, ({ peer }) => access.allows(peer))],
     ])
-    return new Services(messages, ports, access)
+    if (broker !== undefined)
+      ports.set(EVENT_PORT, () => broker.serve(node, async ({ peer }) => await eventAccess.allows(peer)))
+    return new Services(messages, new EventDesk(node, broker), broker, ports, [access, eventAccess])
   }
 
   onPeer(peer: NodeId): void {
@@ -54,7 +77,7 @@ export class Services {
   }
 
   stop(): void {
-    this.#access.stop()
+    for (const access of this.#access) access.stop()
     this.messages.stop()
   }
 }

@@ -236,6 +236,8 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     path: ['.'],
     rendezvous: ['.'],
     trust: ['.'],
+    messages: [],
+    events: [],
     node: 'all', // the only room that sees its siblings
   },
   runtime: {

@@ -12,6 +12,7 @@ export interface PinnedPeer {
 /** Services that the gateway itself offers to peers; an absent one is off. */
 export interface ServeOptions {
   readonly messages?: ServeMessages
+  readonly events?: ServeEvents
 }
 
 /** Data exchange, port 1001. */
@@ -22,6 +23,12 @@ export interface ServeMessages {
   readonly inboxBytes?: number
   readonly receivedBytes?: number
   readonly hook?: { readonly exec: readonly string[] } | { readonly post: string } // told of each arrival
+}
+
+/** A broker of events, port 1002. */
+export interface ServeEvents {
+  readonly allow: readonly string[] // who may publish and subscribe; as of an exposure
+  readonly topics?: readonly string[] // names, or beginnings followed by *; absent: all
 }
 
 export interface GatewayOptions {

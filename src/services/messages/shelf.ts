@@ -5,7 +5,7 @@
 import { readdir, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from '../../runtime/files/folder.ts'
-import { Reserve } from './reserve.ts'
+import { Reserve } from '../reserve.ts'
 
 export interface Item {
   readonly id: string

@@ -50,6 +50,7 @@ export function testWorld(
       return asClient(parts.control ?? fakeControl([]))
     },
     input: Readable.from([Buffer.from(parts.input ?? '')]),
+    openStream: () => absent(),
     readLine: () => Promise.resolve(parts.input ?? ''),
     write: async (bytes) => void stdout.push(Buffer.from(bytes).toString('utf8')),
     out: (text) => void stdout.push(text),
