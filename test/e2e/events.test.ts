@@ -56,7 +56,7 @@ describe('events between two gateways', { concurrency: false }, () => {
 
   /** Both wait for their second event: the first shows that they are there. */
   async function attempt(a: Gateway): Promise<boolean> {
-    await pause(1_500)
+    await pause(120)
     await a.json('pub', 'agent-b', 'builds', '--data', 'ready?')
     await a.json('pub', 'agent-b', 'builds', '--data', 'done')
     await a.json('pub', 'agent-b', 'other', '--data', 'x')
@@ -70,7 +70,7 @@ describe('events between two gateways', { concurrency: false }, () => {
   test('lines of standard input are events; time that is over ends a subscription', async () => {
     const { a } = both
     const waiting = subscribe(a, 'log', '--count', '3', '--json', '--timeout', '30s')
-    await pause(1_500)
+    await pause(120)
     const published = await withInput(a, ['pub', 'agent-b', 'log', '--lines'], 'one\ntwo\nthree')
     assert.equal(published.code, 0, published.stderr)
     const lines = (await waiting).stdout.trim().split('\n')
@@ -138,7 +138,7 @@ function withInput(gateway: Gateway, args: readonly string[], input: string | un
 test('a thousand subscribers in one process, one of them stalled: the others lose nothing, its losses are counted', async () => {
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   const service = new EventService({}, log)
-  const payload = Buffer.alloc(1_000, 1)
+  const payload = Buffer.alloc(20_000, 1)
   const got = new Array<number>(999).fill(0)
   const reading = got.map(async (_, index) => {
     const [near, far] = localPair()
@@ -146,7 +146,7 @@ test('a thousand subscribers in one process, one of them stalled: the others los
     for await (const event of new EventLink(near, 'news').events()) {
       assert.equal(event.payload.length, payload.length)
       got[index]! += 1
-      if (got[index] === 1_500) break
+      if (got[index] === 120) break
     }
     near.destroy()
   })
@@ -154,15 +154,15 @@ test('a thousand subscribers in one process, one of them stalled: the others los
   void service.attend(far, 'stalled')
   const link = new EventLink(stalled, 'news')
   await pause(200)
-  for (let i = 0; i < 1_500; i++) {
+  for (let i = 0; i < 120; i++) {
     service.publish({ topic: 'news', payload })
     await new Promise((resolve) => setImmediate(resolve))
   }
   await Promise.all(reading)
-  assert.deepEqual(new Set(got), new Set([1_500]))
+  assert.deepEqual(new Set(got), new Set([120]))
   const { events_dropped: dropped, events_published: published } = service.broker.counters
-  assert.equal(published, 1_500)
-  assert.ok(dropped > 350 && dropped < 600, `${dropped}`)
+  assert.equal(published, 120)
+  assert.ok(dropped > 40 && dropped < 80, `${dropped}`)
   link.destroy()
 })
 
