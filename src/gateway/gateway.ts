@@ -248,6 +248,7 @@ class RunningGateway implements Gateway {
       makeMapping: (spec) => this.#makeMapping(spec),
       onMapped: (record) => onEvent({ event: 'mapped', ...record }),
       mappings: () => this.#mappings.specs.filter(({ protocol }) => protocol === 'tcp'),
+      events: () => this.#services.eventPages.connect(),
       dialMapping: (name, signal) => this.#dialMapping(name, signal),
     })
   }
@@ -482,9 +483,7 @@ class RunningGateway implements Gateway {
   get events(): Gateway['events'] {
     return this.#services.events
   }
-  async dial(target: string, signal?: AbortSignal): Promise<OverlayStream> {
-    return await this.#node.dial(target, signal)
-  }
+  readonly dial: Gateway['dial'] = (target, signal) => this.#node.dial(target, signal)
 
   async whois(local: string): Reply<'whois'> {
     return whois((end) => this.#connections.find(end)?.record ?? this.#fronts.findClient(end), this.#node, local)

@@ -13,6 +13,7 @@ import { Hooks } from '../services/messages/hook.ts'
 import { Inbox, INBOX_LIMITS, RECEIVED_LIMITS } from '../services/messages/inbox.ts'
 import type { EndedRecord, InboxRecord } from '../services/messages/records.ts'
 import { AccessList } from './expose/access.ts'
+import { EventPages } from './http/event-pages.ts'
 import type { GatewayEvent } from './model/events.ts'
 import type { GatewayOptions } from './model/options.ts'
 import { configuredTags } from './model/tags.ts'
@@ -36,10 +37,14 @@ export class Services {
   ) {
     this.messages = messages
     this.events = events
+    this.eventPages = new EventPages(events)
     this.#broker = broker
     this.ports = ports
     this.#access = access
   }
+
+  /** For the HTTP front. */
+  readonly eventPages: EventPages
 
   get counters(): Readonly<Record<string, number>> {
     return this.#broker?.broker.counters ?? {}

@@ -12,6 +12,7 @@ import { EventService } from '../../src/services/events/event-service.ts'
 import { eventually, pair, pause, Stage } from './harness.ts'
 import type { Gateway, Pair, Ran } from './harness.ts'
 import { cleanEnvironment, MAIN } from './program.ts'
+import type { Program } from './program.ts'
 import { echo } from './servers.ts'
 
 describe('events between two gateways', { concurrency: false }, () => {
@@ -22,7 +23,7 @@ describe('events between two gateways', { concurrency: false }, () => {
     const service = await echo(stage)
     both = await pair(
       stage,
-      {},
+      { args: ['--http', '127.0.0.1:0'] },
       {
         args: ['--serve', 'events'],
         expose: [
@@ -36,55 +37,81 @@ describe('events between two gateways', { concurrency: false }, () => {
   })
   after(async () => stage.close())
 
+  /** A `sub` that is known to be subscribed: events are published until it has printed one. */
+  async function subscriber(topic: string, published: string, ...more: readonly string[]): Promise<Program> {
+    const { a } = both
+    const program = stage.start(['sub', 'agent-b', topic, ...more, '--admin', a.admin], { label: `sub ${topic}` })
+    await eventually(`subscribed to ${topic}`, async () => {
+      await a.json('pub', 'agent-b', published, '--data', 'ready?')
+      return program.stdout.includes('ready?') ? true : undefined
+    })
+    return program
+  }
+
   test('what is published reaches subscribers of its topic and of all, as lines and as JSON', async () => {
     const { a } = both
-    const [named, all] = [subscribe(a, 'builds', '--count', '2', '--json'), subscribe(a, '*', '--count', '3')]
-    await eventually('both subscribed', async () => ((await attempt(a)) ? true : undefined))
-    const text = await named
-    assert.deepEqual(
-      text.stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as unknown),
-      [
-        { topic: 'builds', data: 'ready?', bytes: 6 },
-        { topic: 'builds', data: 'done', bytes: 4 },
-      ],
-    )
-    assert.match((await all).stdout, /builds: ready\?\n.*builds: done\n/s)
-  })
-
-  /** Both wait for their second event: the first shows that they are there. */
-  async function attempt(a: Gateway): Promise<boolean> {
-    await pause(120)
-    await a.json('pub', 'agent-b', 'builds', '--data', 'ready?')
+    const [named, all] = await Promise.all([subscriber('builds', 'builds', '--json'), subscriber('*', 'builds')])
     await a.json('pub', 'agent-b', 'builds', '--data', 'done')
     await a.json('pub', 'agent-b', 'other', '--data', 'x')
-    return true
-  }
+    await eventually('printed', () =>
+      all.stdout.includes('other: x') && named.stdout.includes('done') ? true : undefined,
+    )
+    assert.match(all.stdout, /builds: done\nother: x\n$/)
+    assert.deepEqual(JSON.parse(named.stdout.trim().split('\n').at(-1)!), { topic: 'builds', data: 'done', bytes: 4 })
+    assert.ok(!named.stdout.includes('other'))
+  })
 
-  function subscribe(gateway: Gateway, topic: string, ...more: readonly string[]): Promise<Ran> {
-    return gateway.cli('sub', 'agent-b', topic, ...more)
-  }
-
-  test('lines of standard input are events; time that is over ends a subscription', async () => {
+  test('lines of standard input are events, in order; time that is over ends a subscription', async () => {
     const { a } = both
-    const waiting = subscribe(a, 'log', '--count', '3', '--json', '--timeout', '30s')
-    await pause(120)
+    const waiting = await subscriber('log', 'log', '--json')
     const published = await withInput(a, ['pub', 'agent-b', 'log', '--lines'], 'one\ntwo\nthree')
     assert.equal(published.code, 0, published.stderr)
-    const lines = (await waiting).stdout.trim().split('\n')
-    assert.deepEqual(
-      lines.map((line) => (JSON.parse(line) as { data: string }).data),
-      ['one', 'two', 'three'],
-    )
-    assert.equal((await subscribe(a, 'silence', '--timeout', '1s')).code, 0)
-    assert.equal((await subscribe(a, 'silence', '--timeout', '1s', '--count', '1')).code, 124)
+    await eventually('printed', () => (waiting.stdout.includes('three') ? true : undefined))
+    const data = waiting.stdout
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { data: string }).data)
+    assert.deepEqual(data.slice(-3), ['one', 'two', 'three'])
+    const silence = ['sub', 'agent-b', 'silence', '--timeout', '1s']
+    assert.equal((await a.cli(...silence)).code, 0)
+    assert.equal((await a.cli(...silence, '--count', '1')).code, 124)
   })
 
   test('a gateway without a broker refuses, with a code', async () => {
     const refused = await both.b.cli('pub', 'agent-a', 'x', '--data', 'y', '--json')
     assert.deepEqual([refused.code, (JSON.parse(refused.stdout) as { code: string }).code], [5, 'CONNECTION_REFUSED'])
+  })
+
+  test('a program that knows only HTTP subscribes and publishes at the front; a page of another site may not publish', async () => {
+    const { a } = both
+    const front = a.ready.http!
+    const url = (path: string): string => `http://${front}/events/${path}`
+    const leave = new AbortController()
+    const stream = await fetch(url('agent-b/web'), { signal: leave.signal })
+    assert.deepEqual([stream.status, stream.headers.get('content-type')], [200, 'text/event-stream'])
+    const publish = (): Promise<Response> => fetch(url('agent-b/web'), { method: 'POST', body: 'hello' })
+    assert.equal((await publish()).status, 204)
+    const again = setInterval(() => void publish().catch(() => {}), 1_000) // the subscription may come later than its answer
+    const { value } = await stream.body!.getReader().read()
+    clearInterval(again)
+    const [line] = Buffer.from(value!).toString().split('\n')
+    assert.deepEqual(JSON.parse(line!.replace('data: ', '')), { topic: 'web', data: 'hello', bytes: 5 })
+    leave.abort()
+    const foreign = await fetch(url('agent-b/web'), {
+      method: 'POST',
+      body: 'x',
+      headers: { origin: 'http://evil.example' },
+    })
+    assert.equal(foreign.status, 403)
+    const unknown = await fetch(url('no-such-peer/web'))
+    assert.deepEqual(
+      [unknown.status, ((await unknown.json()) as { error: { code: string } }).error.code],
+      [404, 'NOT_FOUND'],
+    )
+    assert.equal((await fetch(url('agent-b'))).status, 404)
+    assert.equal((await fetch(url('self/web'))).status, 400) // it has no broker
+    const list = await fetch(`http://${front}/`)
+    assert.equal(list.status, 200)
   })
 
   // ── nc ───────────────────────────────────────────────────────────────────────────────────────────────────────────

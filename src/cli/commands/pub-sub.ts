@@ -5,7 +5,7 @@ import { PilotError } from '../../base/errors.ts'
 import { EVENT_PORT } from '../../base/overlay-ports.ts'
 import { resolveAdminSocket } from '../../config/paths.ts'
 import { checkEvent } from '../../services/events/desk.ts'
-import { EventLink } from '../../services/events/event-link.ts'
+import { EventLink, eventRecord } from '../../services/events/event-link.ts'
 import type { StreamEvent } from '../../wire/event-frame.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
@@ -126,12 +126,10 @@ async function subscribe(out: Output, world: World, peer: string, topic: string,
 }
 
 /** As pilotctl prints it: a line of JSON, or text. */
-function print(out: Output, world: World, { topic, payload }: StreamEvent): void {
+function print(out: Output, world: World, event: StreamEvent): void {
+  const { topic, payload } = event
   const bytes = Buffer.from(payload)
   const isText = isUtf8(bytes)
-  if (out.json)
-    return world.out(
-      `${JSON.stringify({ topic, ...(isText ? { data: bytes.toString() } : { base64: bytes.toString('base64') }), bytes: bytes.length })}\n`,
-    )
+  if (out.json) return world.out(`${JSON.stringify(eventRecord(event))}\n`)
   out.note(`${topic}: ${isText ? bytes.toString() : `${formatBytes(bytes.length)} that are not text`}`)
 }

@@ -16,9 +16,10 @@ export interface EventControl {
   publish(peer: string | null, topic: string, payload: Uint8Array): Promise<void>
   /**
    * Events of a topic, `*` for all, until the broker ends the connection or the loop is left.
+   * @param signal ends it.
    * @throws PilotError: like `publish`, at the first event.
    */
-  subscribe(peer: string | null, topic: string): AsyncGenerator<StreamEvent, void>
+  subscribe(peer: string | null, topic: string, signal?: AbortSignal): AsyncGenerator<StreamEvent, void>
 }
 
 export class EventDesk implements EventControl {
@@ -38,12 +39,17 @@ export class EventDesk implements EventControl {
     await link.end()
   }
 
-  async *subscribe(peer: string | null, topic: string): AsyncGenerator<StreamEvent, void> {
+  async *subscribe(peer: string | null, topic: string, signal?: AbortSignal): AsyncGenerator<StreamEvent, void> {
     checkEvent(topic)
     const link = new EventLink(await this.#open(peer), topic)
+    const abort = (): void => link.destroy()
+    signal?.addEventListener('abort', abort)
     try {
-      yield* link.events()
+      if (signal?.aborted !== true) yield* link.events()
+    } catch (error) {
+      if (signal?.aborted !== true) throw error
     } finally {
+      signal?.removeEventListener('abort', abort)
       link.destroy()
     }
   }

@@ -1,4 +1,5 @@
 /** A connection to a broker: one subscription, and any number of publications. */
+import { isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
 import { EventReader, encodeEvent, type StreamEvent } from '../../wire/event-frame.ts'
 import { writeAll } from './event-service.ts'
@@ -49,6 +50,13 @@ export class EventLink {
   destroy(): void {
     this.#stream.destroy()
   }
+}
+
+/** An event as JSON: its payload as text, or as base64 if it is none. */
+export function eventRecord({ topic, payload }: StreamEvent): object {
+  const bytes = Buffer.from(payload)
+  const content = isUtf8(bytes) ? { data: bytes.toString() } : { base64: bytes.toString('base64') }
+  return { topic, ...content, bytes: bytes.length }
 }
 
 const END_MS = 2_000

@@ -12,6 +12,23 @@ class LocalEnd extends Duplex {
   other!: LocalEnd
   #taken: (() => void) | undefined
 
+  /** What HTTP clients call on a socket: nothing here. */
+  setKeepAlive(): this {
+    return this
+  }
+  setTimeout(): this {
+    return this
+  }
+  setNoDelay(): this {
+    return this
+  }
+  ref(): this {
+    return this
+  }
+  unref(): this {
+    return this
+  }
+
   override _read(): void {
     const { other } = this
     other.#taken?.()
