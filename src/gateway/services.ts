@@ -25,6 +25,8 @@ export class Services {
   /** What makes each well-known port listen. */
   readonly ports: ReadonlyMap<number, () => Promise<Listener>>
   readonly events: EventDesk
+  /** For the HTTP front. */
+  readonly eventPages: EventPages
   readonly #broker: EventService | undefined
   readonly #access: readonly AccessList[]
 
@@ -42,9 +44,6 @@ export class Services {
     this.ports = ports
     this.#access = access
   }
-
-  /** For the HTTP front. */
-  readonly eventPages: EventPages
 
   get counters(): Readonly<Record<string, number>> {
     return this.#broker?.broker.counters ?? {}

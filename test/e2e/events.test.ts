@@ -166,7 +166,7 @@ test('a thousand subscribers in one process, one of them stalled: the others los
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   const service = new EventService({}, log)
   const payload = Buffer.alloc(20_000, 1)
-  const got = new Array<number>(999).fill(0)
+  const got = Array.from({ length: 999 }, () => 0)
   const reading = got.map(async (_, index) => {
     const [near, far] = localPair()
     void service.attend(far, `node ${index}`)
@@ -198,7 +198,8 @@ test('the library publishes to and subscribes at its own broker and those of pee
   try {
     const { a, rendezvous } = await pair(stage, { args: ['--serve', 'events'] }, {})
     await using gateway = await createGateway({
-      ...{ registry: rendezvous.registry, beacon: rendezvous.beacon },
+      registry: rendezvous.registry,
+      beacon: rendezvous.beacon,
       hostname: 'library',
       listen: '127.0.0.1:0',
       stateDir: stage.path('library'),

@@ -25,11 +25,11 @@ describe('events with a daemon of today', { skip: noToday, concurrency: false },
 
   test('pilotctl subscribes at our broker and gets what another publishes there, ours and its own', async () => {
     const { address } = ours.ready.node
-    let isOver = false
+    const state = { isOver: false }
     const shown = go
       .ctl('subscribe', address, 'news', '--count', '2', '--timeout', '40s')
-      .finally(() => (isOver = true))
-    while (!isOver) {
+      .finally(() => (state.isOver = true))
+    while (!state.isOver) {
       await pause(500)
       await go.ctl('publish', address, 'news', '--data', 'from go').catch(() => {})
     }
@@ -38,9 +38,9 @@ describe('events with a daemon of today', { skip: noToday, concurrency: false },
 
   test('we subscribe at its broker and get what is published there, though its publisher leaves at once', async () => {
     const subscribed = ours.cli('sub', 'go-a', 'news', '--count', '3', '--timeout', '60s', '--json')
-    let isOver = false
-    void subscribed.finally(() => (isOver = true))
-    while (!isOver) {
+    const state = { isOver: false }
+    void subscribed.finally(() => (state.isOver = true))
+    while (!state.isOver) {
       await pause(300)
       assert.equal((await ours.cli('pub', 'go-a', 'news', '--data', 'from ours')).code, 0)
     }

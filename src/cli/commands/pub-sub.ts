@@ -48,7 +48,7 @@ export function addPubSub(cli: Cli): void {
       ['pilotgate sub agent-b builds', 'pilotgate sub agent-b "*" --json --count 10'],
     ),
   )
-    .option('--count <n>', 'end after so many events', numberOption('--count', 1, 1_000_000_000))
+    .option('--count <n>', 'end after this number of events', numberOption('--count', 1, 1_000_000_000))
     .addOption(
       new Option('--timeout <time>', 'end after this time').argParser(durationOption('--timeout', 1, 30 * 86_400_000)),
     )

@@ -50,7 +50,6 @@ export function testWorld(
       return asClient(parts.control ?? fakeControl([]))
     },
     input: Readable.from([Buffer.from(parts.input ?? '')]),
-    openStream: () => absent(),
     readLine: () => Promise.resolve(parts.input ?? ''),
     write: async (bytes) => void stdout.push(Buffer.from(bytes).toString('utf8')),
     out: (text) => void stdout.push(text),
@@ -79,7 +78,7 @@ export function testWorld(
   }
 }
 
-const NO_WAITS = { sleep: () => Promise.resolve(), contain: () => () => {} }
+const NO_WAITS = { openStream: () => absent(), sleep: () => Promise.resolve(), contain: () => () => {} }
 
 const absent = (): Promise<never> => Promise.reject(new Error('this module is not part of the test'))
 const ABSENT: Modules = {
