@@ -85,7 +85,8 @@ const CAUSES = {
   stopped: 'ended by this gateway',
 } as const
 
-function whoOf(entry: string): string {
+/** Who an entry of `allow` admits, in words. */
+export function whoOf(entry: string): string {
   if (entry === 'trusted') return 'every trusted peer'
   return entry === 'invited' ? 'holders of a ticket' : entry
 }

@@ -241,7 +241,7 @@ export class LiveConfig implements ConfigControl {
       checkFree('mapping', spec.name, maps)
       if (edit.save === true) await this.#save((file) => withMapping(file, spec, edit.name !== undefined))
       else await this.#take({ ...this.#state, maps: plus(this.#state.maps, spec) })
-      return find(this.#deps.gateway.mappings(), spec.name)
+      return find('mapping', this.#deps.gateway.mappings(), spec.name)
     })
   }
 
@@ -249,9 +249,10 @@ export class LiveConfig implements ConfigControl {
     return this.#inTurn(async () => {
       this.#check(edit.ifVersion)
       const { gateway } = this.#deps
-      const record = find(gateway.mappings(), name)
+      const record = find('mapping', gateway.mappings(), name)
       if (edit.save === true) await this.#save((file) => without(file, 'map', name))
-      else await this.#take({ ...this.#state, maps: minus(this.#state.maps, find(gateway.desired.maps, name)) })
+      else
+        await this.#take({ ...this.#state, maps: minus(this.#state.maps, find('mapping', gateway.desired.maps, name)) })
       return record
     })
   }
@@ -264,7 +265,7 @@ export class LiveConfig implements ConfigControl {
       checkFree('exposure', spec.name, this.#deps.gateway.desired.exposes)
       if (edit.save === true) await this.#save((file) => withExposure(file, spec, edit.name !== undefined))
       else await this.#take({ ...this.#state, exposes: plus(this.#state.exposes, spec) }, spec.name)
-      return find(this.#deps.gateway.exposures(), spec.name)
+      return find('exposure', this.#deps.gateway.exposures(), spec.name)
     })
   }
 
@@ -272,10 +273,13 @@ export class LiveConfig implements ConfigControl {
     return this.#inTurn(async () => {
       this.#check(edit.ifVersion)
       const { gateway } = this.#deps
-      const record = find(gateway.exposures(), name)
+      const record = find('exposure', gateway.exposures(), name)
       if (edit.save === true) await this.#save((file) => without(file, 'expose', name))
       else
-        await this.#take({ ...this.#state, exposes: minus(this.#state.exposes, find(gateway.desired.exposes, name)) })
+        await this.#take({
+          ...this.#state,
+          exposes: minus(this.#state.exposes, find('exposure', gateway.desired.exposes, name)),
+        })
       return record
     })
   }
@@ -449,25 +453,18 @@ function fixedKeys(started: GatewayOptions, options: GatewayOptions): string[] {
     .map((key) => KEY_NAMES[key] ?? `node.${key}`)
 }
 
-function find<T extends { readonly name: string }>(list: readonly T[], name: string): T {
+function find<T extends { readonly name: string }>(kind: string, list: readonly T[], name: string): T {
   const found = list.find((entry) => entry.name === name)
-  if (found === undefined)
-    throw new PilotError(
-      'NOT_FOUND',
-      `there is nothing named "${name}"`,
-      { name },
-      undefined,
-      `${
-        list.length === 0
-          ? 'There are none'
-          : `There are ${list
-              .slice(0, 20)
-              .map((entry) => entry.name)
-              .join(', ')}`
-      }.`,
-    )
+  if (found === undefined) {
+    const names = list.slice(0, MAX_NAMES_SHOWN).map((entry) => entry.name)
+    const there = names.length === 0 ? `There are no ${kind}s.` : `There are ${names.join(', ')}.`
+    throw new PilotError('NOT_FOUND', `there is no ${kind} named "${name}"`, { name }, undefined, there)
+  }
   return found
 }
+
+/** In a hint: enough to see a misspelling. */
+const MAX_NAMES_SHOWN = 20
 
 function checkFree(kind: string, name: string, list: readonly { readonly name: string }[]): void {
   if (list.some((entry) => entry.name === name))

@@ -69,6 +69,12 @@ a:focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; border-ra
   td.main { grid-column: 1 / -1; font-weight: 600; }
   td.main::before { display: none; }
   td.wide { grid-column: 1 / -1; }
+  .pill { white-space: normal; overflow-wrap: anywhere; }
+  .log tr { display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 10px; padding: 8px 14px; }
+  .log td { color: var(--soft); font-size: 13px; }
+  .log td.main { color: var(--text); font-size: 15px; }
+  .log td::before { display: none; }
+  .log td.num::before { display: inline; font: inherit; content: attr(data-label) " "; }
   dl { grid-template-columns: minmax(0, 1fr); padding: 10px 14px; }
   dt { padding: 4px 0 0; font-size: 12px; }
   dd { padding: 0 0 4px; }

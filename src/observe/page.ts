@@ -34,8 +34,8 @@ export const PAGE = `<!doctype html>
   <section><h2>Mappings</h2><div id="mappings-table"></div></section>
   <section><h2>Exposures</h2><div id="exposures-table"></div></section>
   <section><h2>Connections</h2><div id="connections-table"></div></section>
-  <section><h2>Recent connections</h2><div id="ended-table"></div></section>
-  <section><h2>Recent requests</h2><div id="requests-table"></div></section>
+  <section><h2>Recent connections</h2><div id="ended-table" class="log"></div></section>
+  <section><h2>Recent requests</h2><div id="requests-table" class="log"></div></section>
   <section><h2>Node</h2><dl id="node"></dl></section>
 </main>
 <footer><span id="version"></span><a href="/metrics">metrics</a><a href="/readyz">readyz</a></footer>

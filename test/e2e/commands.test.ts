@@ -42,7 +42,7 @@ test('map and unmap, expose and unexpose change the running gateway, and its eve
   assert.equal((await some(socket)).toString(), 'y', 'open connections continue')
   socket.destroy()
   const missing = await a.cli('unmap', 'mine')
-  assert.deepEqual([missing.code, missing.stderr.includes('hint: There are none.')], [5, true], missing.stderr)
+  assert.deepEqual([missing.code, missing.stderr.includes('hint: There are no mappings.')], [5, true], missing.stderr)
   for (const [line, code] of [
     [['map', 'agent-b'], 2],
     [['map', 'agent-b:80', '--save'], 2],

@@ -55,7 +55,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('curl reaches a peer through SOCKS5 by each of its names', async (t) => {
+test('curl reaches a peer by every form of its name, through SOCKS5 and as plain HTTP', async (t) => {
   const curl = findProgram('curl')
   if (curl === undefined) return t.skip('not installed: curl')
   for (const host of [
@@ -65,15 +65,11 @@ test('curl reaches a peer through SOCKS5 by each of its names', async (t) => {
     'AGENT-B.Pilot',
     both.a.local(`agent-b:${ports.mapped}`).host,
   ]) {
-    const { code, stdout, stderr } = await stage.run(curl, [
-      '-sS',
-      '--noproxy',
-      '',
-      '--proxy',
-      `socks5h://${proxy}`,
-      `http://${host}/x`,
-    ])
-    assert.deepEqual([code, stdout.toLowerCase()], [0, `you asked ${host.toLowerCase()} for /x`], stderr)
+    for (const scheme of ['socks5h', 'http']) {
+      const through = ['--noproxy', '', '--proxy', `${scheme}://${proxy}`, `http://${host}/x`]
+      const { code, stdout, stderr } = await stage.run(curl, ['-sS', ...through])
+      assert.deepEqual([code, stdout.toLowerCase()], [0, `you asked ${host.toLowerCase()} for /x`], scheme + stderr)
+    }
   }
 })
 

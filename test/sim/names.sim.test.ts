@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64 } from '../../src/base/bytes.ts'
 import { fingerprintOf } from '../../src/crypto/fingerprint.ts'
+import { NAME_CACHE_MS } from '../../src/proto/node/constants.ts'
 import { AccessList } from '../../src/gateway/expose/access.ts'
 import { SimOverlay, trusts } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
@@ -137,6 +138,49 @@ for (const seed of [1, 2, 3]) {
     sim.until('the dial is settled', 60_000, () => stream.state !== 'dialling')
     assert.equal(stream.failure, 'NOT_TRUSTED')
     assert.deepEqual(stranger.accepted, [])
+  })
+
+  test(`a dial follows a name to an id that another peer had before (seed ${seed})`, () => {
+    const { sim, alice, bob, mallory } = stage(seed, { mallory: true })
+    for (const peer of ['bob', 'mallory']) assert.equal(failureOf(sim, alice, peer).code, undefined)
+    const [bobs, mallorys] = [bob.nodeId, mallory.nodeId]
+    for (const node of [bob, mallory]) node.kill()
+    sim.registry.restart(true)
+    sim.run(30_000)
+    mallory.restart()
+    sim.run(1_000)
+    bob.restart()
+    sim.until('their ids are swapped', 60_000, () => bob.nodeId === mallorys && mallory.nodeId === bobs)
+    sim.run(30_000) // until they have reported their trust again
+    for (const peer of ['mallory', 'bob']) assert.equal(failureOf(sim, alice, peer).code, undefined)
+  })
+
+  test(`a dial does not fail over what the registry said long ago (seed ${seed})`, () => {
+    const { sim, alice, bob, mallory } = stage(seed, { mallory: true })
+    bob.kill()
+    sim.run(60_000)
+    sim.registry.lie = ({ type, node_id: about }, reply) =>
+      type === 'lookup' && about === bob.nodeId ? { ...reply, public_key: mallory.identity.publicKeyBase64 } : reply
+    assert.equal(failureOf(sim, alice, 'bob').code, 'KEY_CHANGED')
+    sim.registry.lie = undefined
+    sim.run(NAME_CACHE_MS + 1_000)
+    bob.restart()
+    const stream = alice.dial('bob', 80)
+    sim.until('the dial is settled', 60_000, () => stream.state !== 'dialling')
+    assert.equal(stream.failure, undefined)
+  })
+
+  test(`a dial ends at once, whenever trust in its peer is revoked while it is under way (seed ${seed})`, () => {
+    for (let delay = 0; delay <= 100; delay += 2) {
+      const { sim, alice, bob } = stage(seed)
+      bob.restart()
+      sim.run(60_000) // long enough for the tunnel to be given up
+      const stream = alice.dial('bob', 80)
+      sim.run(delay)
+      alice.turn((now) => alice.core.revokeTrust(now, bob.nodeId))
+      sim.run(5_000)
+      assert.notEqual(stream.state, 'dialling', `revoked after ${delay} ms`)
+    }
   })
 
   test(`a dial by a name the registry assigns to another key fails with both fingerprints, and nothing is sent there (seed ${seed})`, () => {

@@ -12,7 +12,7 @@ import type { World } from '../world.ts'
 import { withOptions } from './options.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
-interface DoctorOptions extends ReaderOptions, Pick<Flags, 'registry' | 'beacon' | 'listen'> {
+interface DoctorOptions extends ReaderOptions, Pick<Flags, 'registry' | 'registryFingerprint' | 'beacon' | 'listen'> {
   readonly config?: string
 }
 
@@ -30,7 +30,7 @@ export function addDoctor(cli: Cli): void {
       ],
     ),
   ).optionsGroup('If no gateway is running, check with:')
-  withOptions(command, ['config', 'registry', 'beacon', 'listen']).action(
+  withOptions(command, ['config', 'registry', 'registryFingerprint', 'beacon', 'listen']).action(
     cli.action(async (out, target: string | undefined, options: DoctorOptions) => {
       if (target !== undefined) {
         const record = await clientOf(options, cli.world).explain(target)
@@ -50,9 +50,10 @@ async function doctor(world: World, options: DoctorOptions): Promise<DoctorRecor
   } catch (error) {
     if (!(error instanceof PilotError) || error.code !== 'NOT_RUNNING') throw error
   }
-  const { config, registry, beacon, listen } = options
+  const { config, registry, registryFingerprint, beacon, listen } = options
   const flags = {
     ...(registry !== undefined && { registry }),
+    ...(registryFingerprint !== undefined && { registryFingerprint }),
     ...(beacon !== undefined && { beacon }),
     ...(listen !== undefined && { listen }),
   }

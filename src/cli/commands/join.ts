@@ -81,25 +81,18 @@ async function joinInForeground(
     world,
     { ...options, ...way },
     async (control) => {
-      const { used, record } = await redeemAndMap(
+      const { record } = await redeemAndMap(
         { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
         text,
         local,
         { rewriteHost: options.rewriteHost },
       )
-      const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
-      const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
       const [url, ...code] = await openLines(record, options, world)
-      if (world.terminal) out.note('', ...mappedRow(record, columnsOf(world), out), ...code, '')
+      if (world.terminal) out.note(...mappedRow(record, columnsOf(world), out), ...code, '')
       else if (url !== undefined) out.note(url, ...code)
       if (!named)
-        out.note(
-          'from now on, without the ticket:',
-          out.dim(
-            `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
-          ),
-          ...(world.terminal ? [''] : []),
-        )
+        out.note(out.dim('To come back later, run the same command: the ticket stays valid for this machine.'))
+      if (!named && world.terminal) out.note('')
     },
     'Using the ticket …',
   )

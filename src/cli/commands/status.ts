@@ -1,6 +1,7 @@
 /** `pilotgate status`: this gateway's node, connections and traffic. */
 import type { ExposedRecord, StatusRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
+import { whoOf } from '../event-line.ts'
 import type { Output } from '../output.ts'
 import { formatAge, formatBytes, formatNode } from '../text.ts'
 import { termsText } from './list.ts'
@@ -43,7 +44,9 @@ export function statusLines(status: StatusRecord, out: Pick<Output, 'bold' | 'ba
     ]),
     ...status.exposures.map((expose): [string, string] => [
       'exposure',
-      [`port ${expose.port} → ${expose.target}, for ${expose.allow.join(', ')}`, ...termsOf(expose)].join(', '),
+      [`port ${expose.port} → ${expose.target}, for ${expose.allow.map(whoOf).join(', ')}`, ...termsOf(expose)].join(
+        ', ',
+      ),
     ]),
   ]
   const width = Math.max(...rows.map(([name]) => name.length))

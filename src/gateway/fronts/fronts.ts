@@ -20,7 +20,7 @@ import { DEFAULT_DOMAIN } from '../model/peer-host.ts'
 import type { WhoisEntry } from '../model/records.ts'
 
 export type FrontsDeps = Omit<PeerNamesDeps, 'domain' | 'ports'> &
-  Omit<HttpFrontDeps, 'domain' | 'origins'> &
+  Omit<HttpFrontDeps, 'domain' | 'origins' | 'peerOf'> &
   Pick<GatewayOptions, 'allowLan'>
 
 export class Fronts {
@@ -95,17 +95,16 @@ export class Fronts {
     const { allowLan, log } = this.#deps
     const { names } = this
     const domain = (): string => names.domain
-    const proxyDeps = { ...this.#deps, domain, peerAt: (address: string) => names.peerAt(address) }
+    const named = { ...this.#deps, domain, peerOf: (host: string) => names.peerOf(host) }
     return new Front(spec, async (at) => {
       switch (spec.name) {
         case 'http':
-          return await started(new HttpFront({ ...this.#deps, domain, origins: spec.origins ?? [] }), (front) =>
+          return await started(new HttpFront({ ...named, origins: spec.origins ?? [] }), (front) =>
             front.start(at.address, at.port),
           )
         case 'proxy':
-          return await started(
-            new Proxy({ ...proxyDeps, http: new HttpFront({ ...this.#deps, domain, origins: [] }) }),
-            (proxy) => proxy.start(at, allowLan),
+          return await started(new Proxy({ ...named, http: new HttpFront({ ...named, origins: [] }) }), (proxy) =>
+            proxy.start(at, allowLan),
           )
         case 'dns':
           return await started(new DnsResponder(this.#zone, log, this.#counters), (dns) => dns.start(at, allowLan))

@@ -16,7 +16,6 @@ import { HttpConnectHead } from './http-connect.ts'
 import { checkLoopback } from '../model/listen.ts'
 import { BACKLOG } from '../service/bind.ts'
 import type { ProxyHead } from './proxy-head.ts'
-import { peerOfHost } from '../model/peer-host.ts'
 import { SocksHead } from './socks.ts'
 import { Socks4Head } from './socks4.ts'
 import { SocksUdp } from './socks-udp.ts'
@@ -30,8 +29,8 @@ export interface ProxyDeps {
   readonly domain: () => string
   /** Takes over connections whose requests name http:// URLs. */
   readonly http: Pick<HttpFront, 'serve' | 'stop'>
-  /** The peer behind a loopback address of ours. */
-  readonly peerAt: (address: string) => string | undefined
+  /** The peer that a host name or a loopback address of ours means. */
+  readonly peerOf: (host: string) => string | undefined
 }
 
 export class Proxy {
@@ -169,15 +168,14 @@ export class Proxy {
 
   /** @throws PilotError DENIED for everything that is not a peer. */
   #peerOf(host: string): string {
-    const { domain, peerAt } = this.#deps
-    const peer = peerOfHost(host, domain(), peerAt)
+    const peer = this.#deps.peerOf(host)
     if (peer === undefined)
       throw new PilotError(
         'DENIED',
         `${host} is not a peer's name; this proxy connects to peers only`,
         { host },
         undefined,
-        `Name a peer as alice, alice.${domain()}, an overlay address or a node id; exclude everything else from the proxy.`,
+        `Name a peer as alice, alice.${this.#deps.domain()}, an overlay address or a node id; exclude everything else from the proxy.`,
       )
     return peer
   }

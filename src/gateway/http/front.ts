@@ -41,6 +41,8 @@ export interface HttpFrontDeps {
   readonly origins: readonly string[]
   /** A connection on which the events of brokers are served as HTTP. */
   readonly events: () => Duplex
+  /** The peer of a host name outside the domain, for requests of clients that use us as their proxy. */
+  readonly peerOf: (host: string) => string | undefined
   /** Follows the policies of that mapping. */
   readonly dialMapping: (name: string, signal: AbortSignal) => Promise<OverlayStream>
 }
@@ -172,7 +174,8 @@ export class HttpFront {
 
   /** The port of a URL is the front's own, unless the client uses us as its proxy: then it is the peer's. */
   #destinationOf({ authority, absolute }: Asked): Destination {
-    const destination = destinationOf(authority, this.#deps.mappings(), this.#deps.domain())
+    const { domain, mappings, peerOf } = this.#deps
+    const destination = destinationOf(authority, mappings(), domain(), absolute ? peerOf : () => undefined)
     const port = Number(/:(\d+)$/.exec(authority ?? '')?.[1] ?? 0)
     if (!absolute || port === 0 || port === destination.port || this.#local.endsWith(`:${port}`)) return destination
     return { service: `${destination.peer}:${port}`, peer: destination.peer, port }

@@ -20,15 +20,19 @@ export interface Destination {
 /**
  * `NAME.DOMAIN.localhost` and `NAME.DOMAIN`, with or without our port. A mapping of that name takes precedence over the
  * peer.
+ * @param peerOutside the peer that any other host name means, such as `alice` where we are the client's proxy.
  * @throws PilotError NOT_FOUND: also for every other name, so that a page whose own name resolves to us gets nothing.
  */
 export function destinationOf(
   authority: string | undefined,
   mappings: readonly NamedMapping[],
   domain: string,
+  peerOutside: (host: string) => string | undefined = () => undefined,
 ): Destination {
   const host = (authority ?? '').replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
   const name = nameBelow(host, domain)
+  const outside = name === undefined ? peerOutside(host) : undefined
+  if (outside !== undefined) return { service: `${outside}:${HTTP_PORT}`, peer: outside, port: HTTP_PORT }
   if (name === undefined || name === '')
     throw new PilotError(
       'NOT_FOUND',

@@ -131,8 +131,7 @@ export class Chores {
     }
     if ((chores & k.PEER_LEAVE) !== 0) {
       this.drop(now, peer)
-      if (this.#state.trust.isTrusted(peer.node))
-        this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'its id belongs to another node now')
+      if (this.#state.trust.isTrusted(peer.node)) this.#dialler.onNewOwner(now, peer)
       else this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
     }
     if ((chores & k.PEER_DEAD) !== 0) {

@@ -146,6 +146,16 @@ export class Dialler {
     }
   }
 
+  /** The id has another key now: who meant that key continues, everything else that waits for the peer fails. */
+  onNewOwner(now: Instant, peer: Peer): void {
+    for (let count = peer.dials.size; count > 0; count--) {
+      const dial = peer.dials.shift()!
+      this.#waiting -= 1
+      if (dial.key !== undefined && !this.#isSomebodyElse(dial, peer)) this.#toPeer(now, dial, peer)
+      else this.#fail(dial, 'PEER_UNREACHABLE', SOMEBODY_ELSE, peer.node)
+    }
+  }
+
   /** Everything that waits for this peer fails. */
   failPeer(now: Instant, peer: Peer, code: ErrorCode, text: string): void {
     peer.onFailed(now)
@@ -199,6 +209,10 @@ export class Dialler {
     const answer = this.#resolver.lookUpName(now, hostname)
     if (answer !== undefined) return this.#toAnswer(now, dial, hostname, answer)
     this.#guess(now, hostname)
+    this.#waitForName(dial, hostname)
+  }
+
+  #waitForName(dial: Dial, hostname: string): void {
     this.#waiting += 1
     const dials = this.#unnamed.get(hostname)
     if (dials === undefined) this.#unnamed.set(hostname, [dial])
@@ -217,7 +231,8 @@ export class Dialler {
     if (this.#state.peers.get(node)?.connected !== true) {
       this.#resolver.checkName(now, hostname)
       const contested = this.#resolver.contested(hostname)
-      // The wanted key is not there, nor anywhere else.
+      // The wanted key was not there, nor anywhere else; is it still so?
+      if (contested?.node === node && this.#resolver.isChecking(hostname)) return this.#waitForName(dial, hostname)
       if (contested?.node === node) return this.#failWith(dial, keyChanged(contested))
     }
     this.#toNode(now, dial, node)
@@ -286,7 +301,7 @@ export class Dialler {
     if (this.#isSomebodyElse(dial, peer)) {
       const node = trust.nodeNamed(dial.hostname!)
       if (node !== undefined && node !== peer.node) return this.#toNode(now, dial, node)
-      return this.#fail(dial, 'PEER_UNREACHABLE', 'its id belongs to another node now', peer.node)
+      return this.#fail(dial, 'PEER_UNREACHABLE', SOMEBODY_ELSE, peer.node)
     }
     const silent = peer.connected && peer.silentFor(now) >= k.PEER_SILENT_MS
     if (silent)
@@ -365,6 +380,8 @@ export class Dialler {
     if (!dial.cancelled) this.#state.emit({ kind: 'dial_failed', dial, code: code!, text })
   }
 }
+
+const SOMEBODY_ELSE = 'its id belongs to another node now'
 
 interface FailedDial {
   readonly dial: Dial

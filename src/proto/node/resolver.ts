@@ -323,7 +323,10 @@ export class Resolver {
       if (unproven !== node) continue
       this.#unproven.delete(hostname)
       const meaning = trust.meaningOf(hostname)
-      if (meaning?.kind !== 'key') continue // trust has ended meanwhile; the next dial asks again
+      if (meaning?.kind !== 'key') {
+        settled.push({ hostname, answer: TRUST_ENDED, moved: false })
+        continue
+      }
       const isRight = key !== undefined && meaning.key === toBase64(key)
       const contested = key === undefined || isRight ? undefined : contestedName(hostname, meaning.key, node, key)
       const isNews = contested !== undefined && this.#verdicts.get(hostname)?.contested?.node !== node
@@ -381,6 +384,12 @@ const NO_KEY: NameAnswer = {
   node: undefined,
   code: 'NOT_FOUND',
   text: 'the registry gives this name to a node whose key it does not know',
+}
+
+const TRUST_ENDED: NameAnswer = {
+  node: undefined,
+  code: 'NOT_TRUSTED',
+  text: 'trust of this node ended while it was being looked up',
 }
 
 /** tunnel.md §6.2: both IPv4 and in one /24. */

@@ -221,7 +221,8 @@ export class Stream implements Machine, StreamView {
     let at = Math.min(this.#acks.at, this.#controlAt)
     if (this.phase === 'established') {
       at = Math.min(at, this.sender.nextTimeout())
-      if (this.#plain !== undefined) at = Math.min(at, this.#plain.nextTimeout(this.#lastSentAt))
+      const sentAt = this.#acks.due ? Infinity : this.#lastSentAt // a keepalive that is due waits for its path
+      if (this.#plain !== undefined) at = Math.min(at, this.#plain.nextTimeout(sentAt))
       at = Math.min(at, this.#idle.at(this.#mayBeForgotten))
     }
     return at

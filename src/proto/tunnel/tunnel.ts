@@ -19,6 +19,7 @@ import { authChallenge, boundChallenge, encodeAuthFrame, tunnelTranscript } from
 import type { Machine } from '../machine.ts'
 import * as k from './constants.ts'
 import type { OpenFault, OpenedFrame } from './session.ts'
+import { copyOf, labelOf, sameAuth } from './announced.ts'
 import { Session } from './session.ts'
 import { KeyAnswers } from './key-answers.ts'
 
@@ -66,6 +67,7 @@ export class Tunnel implements Machine {
   #candidate: Session | undefined // announced while `active` is confirmed
   #previous: Session | undefined // opens frames still in transit
   #previousUntil: Instant = 0
+  #isCandidateKnown = false // it is for a key that the peer had announced before: a new one replaces it at once
   #opened: Session | undefined // the session of the last opened frame, until it is accepted
   #frame: Uint8Array | undefined // our PILA under the current key
   #frameFor: Uint8Array | undefined // and the identity that it names
@@ -179,6 +181,11 @@ export class Tunnel implements Machine {
     const fault = this.#bindingFault(frame)
     if (fault !== undefined) return fault
     if (this.#isKnown(frame)) {
+      if (this.#isUnused(frame)) {
+        const result = this.#takeKey(now, frame, this.#continues(frame))
+        this.#isCandidateKnown = true
+        return result
+      }
       // The copy that came first may have been cut on its path.
       const announced = this.#candidate
       if (announced?.continues === false && announced.peerKey === toBase64(frame.x25519))
@@ -188,15 +195,29 @@ export class Tunnel implements Machine {
     }
     if (this.#retired.includes(toBase64(frame.x25519))) return 'retired_key'
     const continues = this.#continues(frame)
-    if (!continues && this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS)
-      return 'known_key'
+    const isPaused = this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS
+    if (!continues && isPaused && !this.#isCandidateKnown) return 'known_key'
     // Our key and an old one of the peer may have formed a session before, whose frames could be replayed into a new
     // window. So a key announced while a session works is answered with a key of ours that has opened nothing yet.
     if (this.confirmed && this.#keyConfirmed) this.#drawKey()
+    return this.#takeKey(now, frame, continues)
+  }
+
+  #takeKey(now: Instant, frame: AuthFrame, continues: boolean): AuthResult {
     if (!this.#derive(now, copyOf(frame), continues)) return 'low_order'
+    this.#isCandidateKnown = false
     this.#answers.onNewKey(now)
     this.#authDue = true
     return 'new_key'
+  }
+
+  /**
+   * A known key, but its session with our key is not in use: our key is newer, or the frame that would have confirmed the
+   * session was lost, and the peer uses it while we have given it up.
+   */
+  #isUnused(frame: AuthFrame): boolean {
+    const session = this.#sessions.get(labelOf(frame))
+    return this.confirmed && this.#candidate === undefined && (session === undefined || session !== this.#active)
   }
 
   /** @returns the packet inside, or why there is none. It confirms nothing until `accept`. */
@@ -205,7 +226,7 @@ export class Tunnel implements Machine {
     let result: Uint8Array | OpenFault = 'bad_tag'
     for (let i = 0; i < 3 && result === 'bad_tag'; i++) {
       const session = i === 0 ? this.#active : i === 1 ? this.#candidate : this.#previous
-      if (session === undefined) continue
+      if (session === undefined || (opened !== undefined && opened.key !== session.key)) continue
       this.#opened = session
       result = session.open(frame, opened)
     }
@@ -426,7 +447,7 @@ export class Tunnel implements Machine {
   /** One session per pair of keys and derivation: a repeated PILA must not restart its nonces. */
   #sessionWith(now: Instant, peer: AuthFrame): Session | undefined {
     const name = toBase64(peer.x25519)
-    const label = peer.binding === undefined ? name : `${name} bound`
+    const label = labelOf(peer)
     const known = this.#sessions.get(label)
     if (known !== undefined) {
       known.createdAt = now
@@ -462,28 +483,6 @@ export class Tunnel implements Machine {
   #retire(now: Instant, session: Session): void {
     this.#previous = session
     this.#previousUntil = now + k.GRACE_MS
-  }
-}
-
-function sameAuth(a: AuthFrame, b: AuthFrame): boolean {
-  return (
-    a.sender === b.sender &&
-    equalBytes(a.x25519, b.x25519) &&
-    equalBytes(a.ed25519, b.ed25519) &&
-    equalBytes(a.signature, b.signature) &&
-    a.binding?.recipient === b.binding?.recipient &&
-    (a.binding === undefined || b.binding === undefined || equalBytes(a.binding.signature, b.binding.signature))
-  )
-}
-
-/** We may not keep the datagram's buffer. */
-function copyOf({ sender, x25519, ed25519, signature, binding }: AuthFrame): AuthFrame {
-  return {
-    sender,
-    x25519: x25519.slice(),
-    ed25519: ed25519.slice(),
-    signature: signature.slice(),
-    binding: binding && { recipient: binding.recipient, signature: binding.signature.slice() }, // the continuation has served its purpose
   }
 }
 

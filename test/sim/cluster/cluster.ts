@@ -218,7 +218,7 @@ export class Cluster {
     this.#checkTrust()
     this.revocations.check()
     this.guests?.check()
-    this.impostor?.check()
+    this.impostor?.check(this.stranger.nodeId)
     const open = this.#conversations.filter(({ stream }) => !stream.over)
     for (const member of this.members) {
       const { name, node } = member

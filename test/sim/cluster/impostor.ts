@@ -3,6 +3,7 @@
  * registry and the beacon, sends key exchanges in their name, and replays what they sent (key exchanges and sealed
  * frames off the wire). It must not end a stream or gain trust.
  */
+import type { NodeId } from '../../../src/base/types.ts'
 import { toBase64, utf8 } from '../../../src/base/bytes.ts'
 import { encodeDiscover, RELAY_HEADER_BYTES } from '../../../src/wire/beacon-messages.ts'
 import { PROTOCOL_STREAM } from '../../../src/wire/packet.ts'
@@ -64,8 +65,10 @@ export class Impostor {
     this.takeName(OWN_NAME)
   }
 
-  check(): void {
-    const { length } = this.puppet.packets.filter(({ header }) => header.protocol === PROTOCOL_STREAM)
+  /** @param stranger trusts no one, so for it an id is the node that has it: its packets do not count. */
+  check(stranger: NodeId): void {
+    const got = this.puppet.packets.splice(0).map(({ header }) => header)
+    const { length } = got.filter(({ protocol, srcNode }) => protocol === PROTOCOL_STREAM && srcNode !== stranger)
     if (length > 0) throw new Violation(`the impostor got ${length} packets of streams`)
   }
 

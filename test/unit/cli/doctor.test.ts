@@ -32,14 +32,16 @@ test('doctor checks on its own if no gateway is running', async () => {
     modules: {
       checkUp: async () => ({
         checkUp: async (options) => {
-          asked.push(options.registry, options.beacon)
+          asked.push(options.registry, options.registryFingerprint, options.beacon)
           return record
         },
       }),
     },
   })
-  const { code, out } = await run('doctor --registry rv.example:9000 --beacon rv.example:9001', world)
-  assert.deepEqual([code, asked], [0, ['rv.example:9000', 'rv.example:9001']])
+  const pin = 'ab'.repeat(32)
+  const flags = `--registry rv.example:9000 --registry-fingerprint ${pin} --beacon rv.example:9001`
+  const { code, out } = await run(`doctor ${flags}`, world)
+  assert.deepEqual([code, asked], [0, ['rv.example:9000', pin, 'rv.example:9001']])
   assert.match(out, /no problem found/)
 })
 

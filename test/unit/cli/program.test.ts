@@ -118,7 +118,7 @@ test('status prints the record as JSON, and who and where as text', async () => 
       'connections  1',
       'memory       90.0 MB resident, 20.0 MB heap',
       'mapping      127.77.0.2:80 → agent-b, 0:0000.0000.0002:80',
-      'exposure     port 80 → tcp://127.0.0.1:3000, for trusted',
+      'exposure     port 80 → tcp://127.0.0.1:3000, for every trusted peer',
       '',
     ].join('\n'),
   )

@@ -52,3 +52,11 @@ test('a custom domain is used, and the default one then means nothing', () => {
   assert.equal(destinationOf('alice.corp.localhost:8088', MAPPINGS, 'corp').peer, 'alice')
   assert.throws(() => destinationOf('alice.pilot', MAPPINGS, 'corp'), { code: 'NOT_FOUND' })
 })
+
+test('for a client that uses us as its proxy, the bare name of a peer means that peer', () => {
+  const peerOutside = (host: string): string | undefined => (host === 'alice' ? 'alice' : undefined)
+  const asProxy = (host: string) => destinationOf(host, MAPPINGS, 'pilot', peerOutside)
+  assert.deepEqual(asProxy('Alice:8080'), { service: 'alice:80', peer: 'alice', port: 80 })
+  assert.equal(asProxy('model.pilot').service, 'Model')
+  assert.throws(() => asProxy('alice.example'), { code: 'NOT_FOUND' })
+})

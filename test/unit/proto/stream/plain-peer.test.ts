@@ -83,6 +83,15 @@ test('after 25 s in which we sent nothing an empty ACK goes out, whatever arrive
   assert.equal(setting.pass(10 * PLAIN_KEEPALIVE_MS).length, 10)
 })
 
+test('a keepalive that no path takes leaves nothing due', () => {
+  const { stream, now } = plainStream()
+  const due = stream.nextTimeout()
+  assert.equal(due, now + PLAIN_KEEPALIVE_MS)
+  stream.handleTimeout(due)
+  assert.ok(stream.hasOutput(due, 1_152))
+  assert.equal(stream.nextTimeout(), Infinity)
+})
+
 test('a half-close held back from a peer that acknowledges nothing leaves nothing due once it times out', () => {
   const setting = plainStream(1)
   setting.stream.write(pattern(10_000))

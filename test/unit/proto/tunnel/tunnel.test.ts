@@ -61,10 +61,11 @@ class Side {
     return to.tunnel.handleAuth(now, frame, this.identity.publicKey, 0)
   }
 
-  seal(now: number, text: string): Uint8Array {
+  /** @param asks under the announced keys: it asks for their confirmation. */
+  seal(now: number, text: string, asks = false): Uint8Array {
     const slot = createSlot()
     slot.buffer.set(Buffer.from(text), SEALED_HEADER_BYTES)
-    slot.key = this.tunnel.stamp(now, slot.buffer, 0)
+    slot.key = this.tunnel.stamp(now, slot.buffer, 0, asks)
     slot.sealFrom = SEALED_HEADER_BYTES
     slot.length = SEALED_HEADER_BYTES + text.length + AEAD_TAG_BYTES
     sealSlot(slot)
@@ -271,14 +272,8 @@ function settle(now: number, a: Side, b: Side): [number, number] {
   for (const [from, to] of [
     [a, b],
     [b, a],
-  ] as const) {
-    const slot = createSlot()
-    const key = from.tunnel.stamp(now, slot.buffer, 0, true) // what asks for the confirmation
-    slot.buffer.set(Buffer.from('?'), SEALED_HEADER_BYTES)
-    Object.assign(slot, { key, sealFrom: SEALED_HEADER_BYTES, length: SEALED_HEADER_BYTES + 1 + AEAD_TAG_BYTES })
-    sealSlot(slot)
-    assert.equal(to.open(now, slot.buffer.slice(0, slot.length)), '?')
-  }
+  ] as const)
+    assert.equal(to.open(now, from.seal(now, '?', true)), '?')
   return [a.tunnel.takeNews(), b.tunnel.takeNews()]
 }
 
@@ -327,6 +322,44 @@ test('a key exchange whose frames are lost is retried, and the old keys work mea
   a.seal(now, 'x')
   assert.deepEqual(settle(now, a, b), [0, 0])
   assert.ok(keysOf(a) !== before)
+})
+
+/** The new keys are in use at b; a has given them up, because the frame that would have confirmed them was lost. */
+function divided(): { a: Side; b: Side; now: number } {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const now = REKEY_MS + 100
+  a.seal(now, 'x')
+  a.sendAuth(now, b)
+  b.sendAuth(now, a)
+  assert.equal(b.open(now, a.seal(now, '?', true)), '?')
+  b.seal(now, 'lost')
+  const later = now + GRACE_MS + CANDIDATE_MS
+  for (const side of [a, b]) side.tunnel.handleTimeout(later)
+  assert.equal(a.open(later, b.seal(later, 'y')), 'bad_tag')
+  return { a, b, now: later }
+}
+
+test('ends that have come apart over a lost frame find together with one PILA, from either side', () => {
+  for (const isFromA of [true, false]) {
+    const { a, b, now } = divided()
+    if (isFromA) a.sendAuth(now, b)
+    b.sendAuth(now, a)
+    settle(now, a, b)
+    assert.equal(b.open(now + 20, a.seal(now + 20, 'x')), 'x')
+    assert.equal(a.open(now + 20, b.seal(now + 20, 'y')), 'y')
+  }
+})
+
+test('nor do they stay apart if one has drawn a new key meanwhile', () => {
+  const { a, b, now } = divided()
+  const later = now + REKEY_MS + REKEY_TURN_MS
+  b.seal(later, 'x') // too old: b draws a key
+  b.sendAuth(later, a)
+  a.sendAuth(later, b)
+  settle(later, a, b)
+  assert.equal(b.open(later + 20, a.seal(later + 20, 'x')), 'x')
+  assert.equal(a.open(later + 20, b.seal(later + 20, 'y')), 'y')
 })
 
 test('both ends may start at once', () => {
