@@ -55,6 +55,7 @@ class Reception {
     this.#stream = stream
     this.#inbox = inbox
     this.#from = from
+    stream.on('error', () => {}) // the reads report it; later ones concern no one
     this.#chunks = (stream as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
   }
 
@@ -139,7 +140,7 @@ class Reception {
   async #more(): Promise<Outcome> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<IteratorReturnResult<undefined>>((resolve) => {
-      timer = setTimeout(() => resolve({ done: true, value: undefined }), IDLE_MS)
+      timer = setTimeout(() => resolve({ done: true, value: undefined }), IDLE_MS).unref() // the socket keeps us alive
     })
     const next = this.#chunks.next()
     next.catch(() => {}) // if it is late
@@ -151,7 +152,7 @@ class Reception {
   /** An answer that no one reads holds up only this connection, and not forever. */
   async #write(bytes: Uint8Array): Promise<Outcome> {
     if (!this.#stream.write(bytes)) {
-      const timer = setTimeout(() => this.#stream.destroy(), IDLE_MS)
+      const timer = setTimeout(() => this.#stream.destroy(), IDLE_MS).unref()
       await new Promise<void>((resolve) => {
         this.#stream.once('drain', resolve).once('close', resolve)
       })

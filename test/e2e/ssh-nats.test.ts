@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import { userInfo } from 'node:os'
 import { eventually, format, pair, Stage } from './harness.ts'
 import type { Address, Pair } from './harness.ts'
-import { findProgram } from './program.ts'
+import { findProgram, MAIN } from './program.ts'
 import { noise, refusing } from './servers.ts'
 
 let stage: Stage
@@ -89,6 +89,11 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
       assert.equal(await readFile(stage.path('copy', 'inner', 'two.txt'), 'utf8'), text)
     }
   }
+  const own = `${process.execPath} ${MAIN} nc %h:22 --admin ${a.admin}`
+  const carried = await stage.run(ssh, [...options, '-o', `ProxyCommand=${own}`, `${user}@agent-b`, 'echo by nc'], {
+    timeoutMs: 30_000,
+  })
+  assert.deepEqual([carried.code, carried.stdout.trim()], [0, 'by nc'], carried.stderr)
   const nc = findProgram('nc')
   if (nc === undefined) return t.diagnostic('not installed: nc, so no ProxyCommand')
   const { proxy } = a.ready as unknown as { readonly proxy: string }

@@ -44,6 +44,7 @@ export class EventService {
 
   /** One connection, until it ends. @param source whose rate it counts towards. */
   async attend(stream: Duplex, source: string): Promise<void> {
+    stream.on('error', () => {}) // the reads report it; later ones concern no one
     const subscriber = this.broker.open(source)
     this.#pumps.set(subscriber, this.#pumpOf(subscriber, stream))
     try {

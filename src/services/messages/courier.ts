@@ -93,7 +93,7 @@ class Courier {
     next.catch(() => {})
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), waitMs)
+      timer = setTimeout(() => resolve('late'), waitMs).unref() // the socket keeps us alive
     })
     const result = await Promise.race([next, late])
     clearTimeout(timer)
@@ -107,7 +107,7 @@ class Courier {
     if (this.#stream.destroyed) throw new Error('the peer ended the connection')
     if (this.#stream.write(bytes)) return
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => this.#stream.destroy(), STALL_MS)
+      const timer = setTimeout(() => this.#stream.destroy(), STALL_MS).unref()
       const done = (): void => {
         clearTimeout(timer)
         this.#stream.off('drain', done).off('close', done)

@@ -38,6 +38,7 @@ export class Inbox {
   readonly #journal: Journal
   readonly #receipts = new Receipts()
   readonly #entries = new Map<string, Entry>() // of what is here
+  readonly #committing = new Set<string>() // messages with an id
   readonly #watchers = new Set<(record: InboxRecord) => void>()
   #opened: Promise<void> | undefined
   #count = 0
@@ -70,8 +71,27 @@ export class Inbox {
     return await releasing(release, Draft.create(this.#temporary(shelf), release))
   }
 
-  /** On disk when it resolves. */
-  async commit(from: Sender, arriving: Arriving, draft: Draft): Promise<InboxRecord> {
+  /**
+   * On disk when it resolves; undefined: the same message came over another connection meanwhile, and is kept.
+   * @throws Error of the file system, or if that other one is not on disk yet.
+   */
+  async commit(from: Sender, arriving: Arriving, draft: Draft): Promise<InboxRecord | undefined> {
+    const { messageId } = arriving
+    const key = messageId === undefined ? undefined : `${ownerOf(from)} ${messageId}`
+    if (key !== undefined && this.#committing.has(key)) throw new Error('it is arriving twice at the same time')
+    if (messageId !== undefined && this.#receipts.has(Date.now(), ownerOf(from), idReceipt(messageId))) {
+      await draft.discard()
+      return undefined
+    }
+    if (key !== undefined) this.#committing.add(key)
+    try {
+      return await this.#commit(from, arriving, draft)
+    } finally {
+      if (key !== undefined) this.#committing.delete(key)
+    }
+  }
+
+  async #commit(from: Sender, arriving: Arriving, draft: Draft): Promise<InboxRecord> {
     const { type, name, messageId, replyTo } = arriving
     const now = new Date()
     const isFile = type === 'FILE'
