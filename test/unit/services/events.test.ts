@@ -51,7 +51,7 @@ test('what came before the end of its publisher is delivered', async () => {
   assert.deepEqual(await take(subscriber.link, 2), ['one', 'two'])
 })
 
-test('an event that is announced as too long, or is none, ends its connection; the others go on', async () => {
+test('an event that is announced as too long, or is none, ends its connection; the others continue', async () => {
   const { node, service } = broker()
   const subscriber = await connect(node, 'news')
   for (const bad of ['0401', '00016101000001', '0001ff00000000']) {
