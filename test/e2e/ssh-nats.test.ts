@@ -9,6 +9,7 @@ import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { userInfo } from 'node:os'
 import { eventually, format, pair, Stage } from './harness.ts'
+import type { Gateway } from './harness.ts'
 import type { Address, Pair } from './harness.ts'
 import { findProgram, MAIN } from './program.ts'
 import { noise, refusing } from './servers.ts'
@@ -47,9 +48,11 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
     'ConnectTimeout=15',
   ]
   const user = userInfo().username
-  const ran = await stage.run(ssh, [...options, '-p', String(port), `${user}@${host}`, 'echo hello from $((6*7))'], {
-    timeoutMs: 30_000,
-  })
+  const ran = await stage.run(
+    ssh,
+    [...options, '-p', String(port), `${user}@${host}`, 'echo hello from $((6*7))'],
+    LIMIT,
+  )
   assert.deepEqual([ran.code, ran.stdout.trim()], [0, 'hello from 42'], ran.stderr)
   const file = stage.path('upload.bin')
   await writeFile(file, noise(3_000_000))
@@ -57,9 +60,11 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
     stage.path('batch'),
     `put ${file} ${stage.path('there.bin')}\nget ${stage.path('there.bin')} ${stage.path('back.bin')}\n`,
   )
-  const moved = await stage.run(sftp, [...options, '-P', String(port), '-b', stage.path('batch'), `${user}@${host}`], {
-    timeoutMs: 30_000,
-  })
+  const moved = await stage.run(
+    sftp,
+    [...options, '-P', String(port), '-b', stage.path('batch'), `${user}@${host}`],
+    LIMIT,
+  )
   assert.equal(moved.code, 0, moved.stderr)
   assert.ok((await readFile(stage.path('back.bin'))).equals(noise(3_000_000)))
   const rsync = findProgram('rsync')
@@ -82,25 +87,21 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
           `${stage.path('tree')}/`,
           `${user}@${host}:${stage.path('copy')}/`,
         ],
-        { timeoutMs: 30_000 },
+        LIMIT,
       )
       assert.equal(synced.code, 0, synced.stderr)
       assert.ok((await readFile(stage.path('copy', 'one.bin'))).equals(noise(2_000_000, 2)))
       assert.equal(await readFile(stage.path('copy', 'inner', 'two.txt'), 'utf8'), text)
     }
   }
-  const own = `${process.execPath} ${MAIN} nc %h:22 --admin ${a.admin}`
-  const carried = await stage.run(ssh, [...options, '-o', `ProxyCommand=${own}`, `${user}@agent-b`, 'echo by nc'], {
-    timeoutMs: 30_000,
-  })
-  assert.deepEqual([carried.code, carried.stdout.trim()], [0, 'by nc'], carried.stderr)
+  await overOwnNc(a, ssh, options)
   const nc = findProgram('nc')
   if (nc === undefined) return t.diagnostic('not installed: nc, so no ProxyCommand')
   const { proxy } = a.ready as unknown as { readonly proxy: string }
   const proxied = await stage.run(
     ssh,
     [...options, '-o', `ProxyCommand=${nc} -X 5 -x ${proxy} %h %p`, `${user}@agent-b.pilot`, 'echo by name'],
-    { timeoutMs: 30_000 },
+    LIMIT,
   )
   assert.deepEqual([proxied.code, proxied.stdout.trim()], [0, 'by name'], proxied.stderr)
 })
@@ -233,3 +234,13 @@ function addressOf(target: string): Address {
   const [host, port] = target.split(':')
   return { host: host!, port: Number(port) }
 }
+
+/** `pilotgate nc` as ProxyCommand. */
+async function overOwnNc(a: Gateway, ssh: string, options: readonly string[]): Promise<void> {
+  const proxy = `ProxyCommand=${process.execPath} ${MAIN} nc %h:22 --admin ${a.admin}`
+  const target = `${userInfo().username}@agent-b`
+  const { code, stdout, stderr } = await stage.run(ssh, [...options, '-o', proxy, target, 'echo by nc'], LIMIT)
+  assert.deepEqual([code, stdout.trim()], [0, 'by nc'], stderr)
+}
+
+const LIMIT = { timeoutMs: 30_000 }
