@@ -54,19 +54,7 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
     LIMIT,
   )
   assert.deepEqual([ran.code, ran.stdout.trim()], [0, 'hello from 42'], ran.stderr)
-  const file = stage.path('upload.bin')
-  await writeFile(file, noise(3_000_000))
-  await writeFile(
-    stage.path('batch'),
-    `put ${file} ${stage.path('there.bin')}\nget ${stage.path('there.bin')} ${stage.path('back.bin')}\n`,
-  )
-  const moved = await stage.run(
-    sftp,
-    [...options, '-P', String(port), '-b', stage.path('batch'), `${user}@${host}`],
-    LIMIT,
-  )
-  assert.equal(moved.code, 0, moved.stderr)
-  assert.ok((await readFile(stage.path('back.bin'))).equals(noise(3_000_000)))
+  await overSftp(sftp, [...options, '-P', String(port)], `${user}@${host}`)
   const rsync = findProgram('rsync')
   if (rsync === undefined) t.diagnostic('not installed: rsync')
   else {
@@ -233,6 +221,19 @@ async function mapped(port: string, target: string, args: readonly string[]): Pr
 function addressOf(target: string): Address {
   const [host, port] = target.split(':')
   return { host: host!, port: Number(port) }
+}
+
+/** A file there and back. */
+async function overSftp(sftp: string, options: readonly string[], target: string): Promise<void> {
+  const file = stage.path('upload.bin')
+  await writeFile(file, noise(3_000_000))
+  await writeFile(
+    stage.path('batch'),
+    `put ${file} ${stage.path('there.bin')}\nget ${stage.path('there.bin')} ${stage.path('back.bin')}\n`,
+  )
+  const moved = await stage.run(sftp, [...options, '-b', stage.path('batch'), target], LIMIT)
+  assert.equal(moved.code, 0, moved.stderr)
+  assert.ok((await readFile(stage.path('back.bin'))).equals(noise(3_000_000)))
 }
 
 /** `pilotgate nc` as ProxyCommand. */
