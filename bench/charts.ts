@@ -32,11 +32,23 @@ function panelOf(results: Results, id: string, without: readonly PeerId[]): Pane
             name,
             value,
             text: formatValue(value, row.digits),
-            isOurs: peer === 'gateway' || peer === 'grpc-gateway' || peer === 'nats-gateway' || peer === 'gateway-go',
+            isOurs:
+              peer === 'gateway' ||
+              peer === 'gateway-node' ||
+              peer === 'grpc-gateway' ||
+              peer === 'nats-gateway' ||
+              peer === 'gateway-go',
           },
         ]
   })
-  const place = row.place === 'veth-loss01' ? ', 0.1 % loss' : row.place === 'veth-loss1' ? ', 1 % loss' : ''
+  const place =
+    row.place === 'veth-clean'
+      ? ', no offload'
+      : row.place === 'veth-loss01'
+        ? ', 0.1 % loss'
+        : row.place === 'veth-loss1'
+          ? ', 1 % loss'
+          : ''
   return bars.length === 0 ? [] : [{ title: `${row.name}${place}`, hint: `${row.unit}, ${row.better} is better`, bars }]
 }
 
@@ -67,7 +79,7 @@ const CHARTS: readonly {
   {
     file: 'veth.svg',
     title: `A ${PLACES.veth}`,
-    rows: ['one:veth', 'rtt:veth', 'one:veth-loss01', 'one:veth-loss1'],
+    rows: ['one:veth', 'one:veth-clean', 'rtt:veth', 'one:veth-loss01', 'one:veth-loss1'],
     without: ['tcp'],
   },
   { file: 'go.svg', title: 'With the reference implementation', rows: ['echo'] },

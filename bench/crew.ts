@@ -47,7 +47,15 @@ export class Crew {
   }
 
   async pilotgate(spot: Spot, ...args: readonly string[]): Promise<Program> {
-    const program = this.spawn(spot, [MAIN, ...args, '--json', '-q'], `pilotgate ${args[0]}`)
+    return await this.gateway(spot, args, true)
+  }
+
+  /** @param native false: with the datagram port of Node.js. */
+  async gateway(spot: Spot, args: readonly string[], native: boolean): Promise<Program> {
+    const whole = [MAIN, ...args, '--json', '-q']
+    const program = native
+      ? this.spawn(spot, whole, `pilotgate ${args[0]}`)
+      : this.spawn(spot, ['PILOTGATE_NATIVE=0', process.execPath, ...whole], `pilotgate ${args[0]}`, 'env')
     await program.event('ready', () => true, START_MS)
     return program
   }
@@ -87,7 +95,11 @@ export class BenchGateway {
   readonly #spot: Spot
   readonly #args: readonly string[]
 
-  constructor(crew: Crew, spot: Spot, name: string, args: readonly string[]) {
+  readonly #native: boolean
+
+  /** @param native false: with the datagram port of Node.js. */
+  constructor(crew: Crew, spot: Spot, name: string, args: readonly string[], native = true) {
+    this.#native = native
     this.#crew = crew
     this.#spot = spot
     this.name = name
@@ -103,7 +115,7 @@ export class BenchGateway {
   /** kill -9 if it is still running. */
   async start(): Promise<this> {
     await this.program?.kill()
-    this.program = await this.#crew.pilotgate(this.#spot, ...this.#args)
+    this.program = await this.#crew.gateway(this.#spot, this.#args, this.#native)
     this.ready = this.program.events.find(({ event }) => event === 'ready') as unknown as ReadyEvent
     return this
   }

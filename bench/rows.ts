@@ -6,6 +6,7 @@ export type PeerId =
   | 'tcp-proxy'
   | 'tls-proxy'
   | 'gateway'
+  | 'gateway-node'
   | 'grpc'
   | 'grpc-gateway'
   | 'nats'
@@ -18,8 +19,11 @@ export function isGo(peer: PeerId): boolean {
   return peer === 'go-go' || peer === 'gateway-go'
 }
 
-/** loopback: everything on loopback. veth: two network namespaces joined by a veth of MTU 1500; the other two with random loss both ways. */
-export type Place = 'loopback' | 'veth' | 'veth-loss01' | 'veth-loss1' | 'nat'
+/**
+ * loopback: everything on loopback. veth: two network namespaces joined by a veth of MTU 1500; clean: without segmentation
+ * offload, so that every packet is real; the other two with random loss both ways.
+ */
+export type Place = 'loopback' | 'veth' | 'veth-clean' | 'veth-loss01' | 'veth-loss1' | 'nat'
 
 export interface Peer {
   readonly id: PeerId
@@ -45,7 +49,8 @@ export const PEERS: readonly Peer[] = [
     about:
       'two Node proxies with TLS 1.3 (AES-256-GCM, ECDSA P-256) between them, a connection and a full handshake for each client',
   },
-  { id: 'gateway', name: 'pilotgate', about: 'two gateways' },
+  { id: 'gateway', name: 'pilotgate', about: 'two gateways, with the native port where it has been built' },
+  { id: 'gateway-node', name: 'pilotgate without native port', about: 'the same, with the datagram port of Node.js' },
   { id: 'grpc', name: 'gRPC', about: '@grpc/grpc-js, directly' },
   { id: 'grpc-gateway', name: 'gRPC via pilotgate', about: '@grpc/grpc-js through two gateways' },
   { id: 'nats', name: 'NATS', about: 'client, nats-server, client' },
@@ -57,6 +62,7 @@ export const PEERS: readonly Peer[] = [
 export const PLACES: Readonly<Record<Place, string>> = {
   loopback: 'Loopback',
   veth: 'veth of MTU 1500 between two namespaces',
+  'veth-clean': 'the same, no segmentation offload: every packet has at most 1,500 bytes',
   'veth-loss01': 'the same, 0.1 % of packets lost at random each way',
   'veth-loss1': 'the same, 1 % lost',
   nat: 'Two namespaces, each behind a NAT',
@@ -99,6 +105,11 @@ export const ROWS: readonly Row[] = [
   row('veth', 'sixteen:veth', '64 KB messages, 16 streams', 'Gbit/s', 'more', 3),
   row('veth', 'both:veth', '64 KB messages, both directions, each', 'Gbit/s', 'more', 3),
   row('veth', 'cpu:veth', 'CPU of the processes in between, for 1 GB', 's', 'less'),
+  row('veth-clean', 'rtt:veth-clean', '1 KB round trip, median', 'ms', 'less', 3),
+  row('veth-clean', 'rtt-p99:veth-clean', '1 KB round trip, p99', 'ms', 'less'),
+  row('veth-clean', 'one:veth-clean', '64 KB messages, one stream', 'Gbit/s', 'more', 3),
+  row('veth-clean', 'sixteen:veth-clean', '64 KB messages, 16 streams', 'Gbit/s', 'more', 3),
+  row('veth-clean', 'cpu:veth-clean', 'CPU of the processes in between, for 1 GB', 's', 'less'),
   row('veth-loss01', 'one:veth-loss01', '64 KB messages, one stream', 'Gbit/s', 'more', 3),
   row('veth-loss01', 'sixteen:veth-loss01', '64 KB messages, 16 streams', 'Gbit/s', 'more', 3),
   row('veth-loss1', 'one:veth-loss1', '64 KB messages, one stream', 'Gbit/s', 'more', 3),

@@ -23,6 +23,7 @@ import { isGo } from './rows.ts'
 import type { PeerId, Place } from './rows.ts'
 import { STEPS } from './steps.ts'
 import type { Step } from './steps.ts'
+import { findProgram } from '../test/e2e/program.ts'
 import { Veth } from './veth.ts'
 import { buildWorld } from './ways.ts'
 import type { Way, World } from './ways.ts'
@@ -63,7 +64,9 @@ async function neverMet(): Promise<void> {
 }
 
 async function overVeth(): Promise<void> {
-  const places = (['veth', 'veth-loss01', 'veth-loss1'] as const).filter((place) => choice.hasPlace(place))
+  const places = VETH_PLACES.filter((place) => choice.hasPlace(place)).filter(
+    (place) => place !== 'veth-clean' || mayBeClean(),
+  )
   const steps = chosen(STEPS.filter(({ id }) => VETH_STEPS.includes(id)))
   const wanted = new Set([...choice.peers].filter((peer) => VETH_PEERS.includes(peer)))
   if (places.length === 0 || steps.length === 0 || wanted.size === 0) return
@@ -76,19 +79,31 @@ async function overVeth(): Promise<void> {
       const world = await buildWorld(crew, veth.near, veth.far, wanted, recorder.skip)
       for (const step of steps) {
         const here = places.filter(
-          (place) => place === 'veth' || (scale.name === 'full' ? ['one', 'sixteen'] : ['one']).includes(step.id),
+          (place) => place === 'veth' || STEPS_AT[place === 'veth-clean' ? 'clean' : scale.name].includes(step.id),
         )
         await runStep(
           crew,
           world,
           step,
-          here.map((place) => ({ place, prepare: () => veth.lose(LOSS[place]) })),
+          here.map((place) => ({
+            place,
+            prepare: () => {
+              veth.lose(LOSS[place])
+              veth.offload(place !== 'veth-clean')
+            },
+          })),
         )
       }
     })
   } finally {
     veth.close()
   }
+}
+
+function mayBeClean(): boolean {
+  if (findProgram('ethtool') !== undefined) return true
+  recorder.skip('the veth without segmentation offload', 'there is no ethtool on this machine')
+  return false
 }
 
 async function behindNats(): Promise<void> {
@@ -192,8 +207,15 @@ function finish(): void {
 const PROC_STEPS: readonly string[] = ['memory', 'idle']
 const HAS_PROC = existsSync('/proc/self/stat')
 const VETH_STEPS: readonly string[] = ['setup', 'rtt', 'one', 'sixteen', 'both']
-const VETH_PEERS: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway']
-const LOSS = { veth: '0', 'veth-loss01': '0.001', 'veth-loss1': '0.01' } as const
+const VETH_PEERS: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway', 'gateway-node']
+const VETH_PLACES = ['veth', 'veth-clean', 'veth-loss01', 'veth-loss1'] as const
+/** Where not everything is measured. */
+const STEPS_AT: Readonly<Record<'clean' | 'full' | 'quick', readonly string[]>> = {
+  clean: ['rtt', 'one', 'sixteen'],
+  full: ['one', 'sixteen'],
+  quick: ['one'],
+}
+const LOSS = { veth: '0', 'veth-clean': '0', 'veth-loss01': '0.001', 'veth-loss1': '0.01' } as const
 
 if (!HAS_PROC) recorder.skip('memory and CPU', 'this system has no /proc')
 await onLoopback((peer) => !isGo(peer), 'everything')

@@ -44,6 +44,7 @@ const ALL: readonly PeerId[] = [
   'tcp-proxy',
   'tls-proxy',
   'gateway',
+  'gateway-node',
   'grpc',
   'grpc-gateway',
   'nats',
@@ -51,7 +52,7 @@ const ALL: readonly PeerId[] = [
   'go-go',
   'gateway-go',
 ]
-const TCP: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway']
+const TCP: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway', 'gateway-node']
 const STREAMS: readonly PeerId[] = [...TCP, 'grpc', 'grpc-gateway', 'nats', 'nats-gateway']
 
 /** Memory first: later the heaps have spare room from the transfers. */

@@ -8,6 +8,7 @@ export class Veth {
   readonly near: Required<Spot>
   readonly far: Required<Spot>
   #loss: string | undefined
+  #hasOffload = true
 
   constructor() {
     const prefix = `pgb${process.pid.toString(36)}`
@@ -37,6 +38,16 @@ export class Veth {
       inside(namespace, 'ip', 'addr', 'add', `${host}/24`, 'dev', DEVICE)
       for (const device of [DEVICE, 'lo']) inside(namespace, 'ip', 'link', 'set', device, 'up')
     }
+  }
+
+  /** Whether TCP passes in pieces of up to 64 KB, and UDP in runs. Without ethtool it always does. */
+  offload(wanted: boolean): void {
+    const ethtool = findProgram('ethtool')
+    if (ethtool === undefined || this.#hasOffload === wanted) return
+    const state = wanted ? 'on' : 'off'
+    for (const { namespace } of [this.near, this.far])
+      inside(namespace, ethtool, '-K', DEVICE, ...OFFLOADS.flatMap((name) => [name, state]))
+    this.#hasOffload = wanted
   }
 
   /** @param probability '0' for none; each packet that comes in is dropped with it, on both sides. */
@@ -91,6 +102,7 @@ function kill(pid: number): void {
 }
 
 const DEVICE = 'bench0'
+const OFFLOADS = ['tso', 'gso', 'gro', 'tx-udp-segmentation']
 const COMMAND_MS = 10_000
 const open = new Set<Veth>()
 process.on('exit', () => {

@@ -53,13 +53,8 @@ export async function buildWorld(
   const inside: Spot = { ...far, host: '127.0.0.1' } // of the far side, where the service is
   const { ready } = await crew.role(far, 'service', '0.0.0.0')
   const [service, http] = [Number(ready['service']), Number(ready['http'])]
-  if (wanted.has('tcp'))
-    ways.set('tcp', {
-      by: 'tcp',
-      to: { host: far.host, port: service },
-      http: { host: far.host, port: http },
-      pids: [],
-    })
+  const at = (port: number): Address => ({ host: far.host, port })
+  if (wanted.has('tcp')) ways.set('tcp', { by: 'tcp', to: at(service), http: at(http), pids: [] })
   const pairOf = async (kind: 'tcp' | 'tls'): Promise<void> => {
     if (wanted.has(`${kind}-proxy`)) ways.set(`${kind}-proxy`, await proxyPair(crew, kind, near, far, [service, http]))
   }
@@ -93,14 +88,22 @@ export async function buildWorld(
     gateways = await gatewayPair(crew, near, far, targets)
     const pids = [gateways.near.pid, gateways.far.pid]
     const locals = gateways.near.ready.mappings.map(({ local }) => address(local))
-    const at = (port: number): Address => locals[targets.indexOf(port)]!
-    ways.set('gateway', { by: 'tcp', to: at(service), http: at(http), echo: locals.at(-1)!, pids })
+    const mapped = (port: number): Address => locals[targets.indexOf(port)]!
+    ways.set('gateway', { by: 'tcp', to: mapped(service), http: mapped(http), echo: locals.at(-1)!, pids })
     if (grpc !== undefined && wanted.has('grpc-gateway'))
-      ways.set('grpc-gateway', { by: 'grpc', to: at(Number(grpc.ready['grpc'])), pids })
+      ways.set('grpc-gateway', { by: 'grpc', to: mapped(Number(grpc.ready['grpc'])), pids })
     if (nats !== undefined && wanted.has('nats-gateway'))
-      ways.set('nats-gateway', { by: 'nats', to: at(nats.port), pids: [...pids, nats.pid] })
+      ways.set('nats-gateway', { by: 'nats', to: mapped(nats.port), pids: [...pids, nats.pid] })
   }
+  if (wanted.has('gateway-node')) ways.set('gateway-node', await nodePair(crew, near, far, [service, http]))
   return { client, ways, ...(gateways !== undefined && { gateways }) }
+}
+
+/** Two gateways without the native port. */
+async function nodePair(crew: Crew, near: Spot, far: Spot, targets: readonly number[]): Promise<Way> {
+  const pair = await gatewayPair(crew, near, far, targets, false)
+  const [to, http, echo] = pair.near.ready.mappings.map(({ local }) => address(local))
+  return { by: 'tcp', to: to!, http: http!, echo: echo!, pids: [pair.near.pid, pair.far.pid] }
 }
 
 async function proxyPair(
@@ -129,26 +132,40 @@ async function proxyPair(
   }
 }
 
-async function gatewayPair(crew: Crew, near: Spot, far: Spot, targets: readonly number[]): Promise<GatewayPair> {
+async function gatewayPair(
+  crew: Crew,
+  near: Spot,
+  far: Spot,
+  targets: readonly number[],
+  native = true,
+): Promise<GatewayPair> {
+  const [nearName, farName] = native ? ['bench-near', 'bench-far'] : ['node-near', 'node-far']
   const rendezvous = await crew.pilotgate(far, 'rendezvous', '--registry', `${far.host}:0`, '--beacon', `${far.host}:0`)
   const ready = rendezvous.events.find(({ event }) => event === 'ready')!
   const [registry, beacon] = [String(ready['registry']), String(ready['beacon'])]
   const common = ['--registry', registry, '--beacon', beacon]
   const exposed = targets.map((_, index) => String(index + 1))
-  const b = new BenchGateway(crew, far, 'bench-far', [
-    ...common,
-    '--trust',
-    'bench-near',
-    ...targets.flatMap((port, index) => ['--expose', `${exposed[index]}=127.0.0.1:${port}`]),
-  ])
-  const a = new BenchGateway(crew, near, 'bench-near', [
-    ...common,
-    '--trust',
-    'bench-far',
-    ...[...exposed, '7'].flatMap((port) => ['--map', `0:bench-far:${port}`]),
-  ])
+  const b = new BenchGateway(
+    crew,
+    far,
+    farName,
+    [
+      ...common,
+      '--trust',
+      nearName,
+      ...targets.flatMap((port, index) => ['--expose', `${exposed[index]}=127.0.0.1:${port}`]),
+    ],
+    native,
+  )
+  const a = new BenchGateway(
+    crew,
+    near,
+    nearName,
+    [...common, '--trust', farName, ...[...exposed, '7'].flatMap((port) => ['--map', `0:${farName}:${port}`])],
+    native,
+  )
   await Promise.all([a.start(), b.start()])
-  await Promise.all([a.trusts('bench-far'), b.trusts('bench-near')])
+  await Promise.all([a.trusts(farName), b.trusts(nearName)])
   return { near: a, far: b, registry, beacon, exposed }
 }
 

@@ -4,6 +4,7 @@
  * npm run bench:rendezvous.
  */
 import { build, install, run, script } from './lib.mjs'
+import { buildNative } from './native.mjs'
 
 await script(async () => {
   const args = process.argv.slice(2)
@@ -13,6 +14,7 @@ await script(async () => {
       timeoutMs: 300_000,
     })
   await build()
+  await buildNative()
   if (args[0] === 'rendezvous')
     return await run(process.execPath, ['--import', 'tsx', 'bench/rendezvous/run.ts', ...args.slice(1)], {
       timeoutMs: 1_800_000,

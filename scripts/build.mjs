@@ -8,6 +8,7 @@ import { ROOT, bin, filesBelow, install, linkProgram, mustRun, script } from './
 
 const DIST = join(ROOT, 'dist')
 const MAIN = join(DIST, 'cli/main.js')
+const NATIVE = join(DIST, 'native/') // made by native.mjs
 const ENTRIES = ['cli/main', 'index', 'api/testnet'] // as in package.json
 const DECLARED = ENTRIES.slice(1).map((name) => join(DIST, `${name}.d.ts`))
 
@@ -17,7 +18,7 @@ await script(async () => {
   // In place, and nothing at all if a type is wrong: a gateway that runs from dist keeps its files.
   await mustRun(bin('tsc'), ['-p', 'tsconfig.build.json', '--noEmitOnError'], { timeoutMs: 120_000 })
   const wanted = new Set([...(await bundle()), ...declarations(DECLARED)])
-  for (const file of filesBelow(DIST)) if (!wanted.has(file)) rmSync(file)
+  for (const file of filesBelow(DIST)) if (!wanted.has(file) && !file.startsWith(NATIVE)) rmSync(file)
   chmodSync(MAIN, 0o755)
   linkProgram()
   utimesSync(MAIN, began, began) // a source edited while we built is newer than this

@@ -43,6 +43,7 @@ const PROGRAMS = [
   },
   { program: 'redis-server', debian: 'redis-server', why: 'an unmodified Redis client and server' },
   { program: 'ip', debian: 'iproute2', why: 'the NAT laboratory: network namespaces' },
+  { program: 'ethtool', debian: 'ethtool', why: 'the benchmark on a network without segmentation offload' },
   { program: 'iptables', debian: 'iptables', why: 'the NAT laboratory: NATs and firewalls of the kernel' },
   { program: 'psql', debian: 'postgresql-client', why: 'an unmodified PostgreSQL client' },
   { program: 'dig', debian: 'dnsutils', why: 'an unmodified DNS client, of the responder and through a UDP mapping' },

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path'
 import { CONTAINED_ENV, containment } from './contained.mjs'
 import { COVERAGE_FOLDER, reportCoverage } from './coverage.mjs'
 import { ROOT, ScriptError, bin, filesBelow, run } from './lib.mjs'
+import { testNative } from './native.mjs'
 import { testNodeVersions, withNode } from './node-versions.mjs'
 import { installWheel } from './wheel.mjs'
 
@@ -81,6 +82,7 @@ const STEPS = {
   schema: () => run(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { timeoutMs: 60_000 }),
   architecture: () => runFiles('architecture', ['test/architecture.test.ts'], { timeoutMs: 60_000 }),
   documents: group('documents', { timeoutMs: 60_000 }),
+  native: () => testNative(), // before the tests that use it
   unit: group('unit', { timeoutMs: 240_000, concurrency: availableParallelism() + 1, covers: true }), // many only wait
   vectors: group('vectors', { timeoutMs: 120_000, covers: true }),
   sim: group('sim', { timeoutMs: 900_000, covers: true }),
@@ -94,8 +96,8 @@ const STEPS = {
   coverage: () => Promise.resolve(reportCoverage()), // of unit, vectors and sim; last, so that the table is what one sees
 }
 
-/** Only for CI, or by name: one is about the machine as well, the other fetches Node itself, three times. */
-const CI_ONLY = ['bench', 'node-versions']
+/** Only for CI, or by name: about the machine as well, fetching Node itself three times, compiling a cipher. */
+const CI_ONLY = ['bench', 'node-versions', 'native']
 /** Only by name: rows of half an hour. */
 const BY_NAME = ['interop-long']
 

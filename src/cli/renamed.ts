@@ -6,7 +6,7 @@
  */
 export function commandHint(word: string, rest: readonly string[]): string {
   if (Object.hasOwn(ADVICE, word)) return ADVICE[word]!
-  const instead = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined
+  const instead = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : guessed(word, rest)
   return instead === undefined ? '`pilotgate --help` lists the commands.' : use(instead, rest)
 }
 
@@ -14,6 +14,14 @@ export function commandHint(word: string, rest: readonly string[]): string {
 export function optionHint(option: string, rest: readonly string[]): string | undefined {
   const instead = Object.hasOwn(OPTIONS, option) ? OPTIONS[option] : undefined
   return instead === undefined ? undefined : use(instead, rest)
+}
+
+/** No command at all, but something that one takes. */
+function guessed(word: string, rest: readonly string[]): Instead | undefined {
+  if (/^\d+$/.test(word) || word.startsWith('./') || /^https?:/.test(word)) return shared([word])
+  if (word.startsWith('pgt1_')) return ['join TICKET', ...rest].join(' ') // a secret: not repeated
+  if (/:\d+$/.test(word)) return `map ${word}`
+  return rest[0] === '-L' ? tunnelled([rest[1] ?? '', word]) : undefined
 }
 
 type Instead = string | ((rest: readonly string[]) => string)
@@ -27,8 +35,9 @@ function use(instead: Instead, rest: readonly string[]): string {
 const shared = ([target]: readonly string[]): string =>
   `share ${/:(\d+)\/?$/.exec(target ?? '')?.[1] ?? target ?? 'PORT'}`
 
-/** kubectl: `port-forward pod/agent-b 8080:80`. */
+/** kubectl: `port-forward pod/agent-b 8080:80`; or a map spec. */
 const forwarded = ([peer = 'PEER', ports = 'PORT']: readonly string[]): string => {
+  if (/:\d+$/.test(peer)) return `map ${peer}`
   const [local, remote = local] = ports.split(':')
   return `map ${local}:${peer.replace(/^.*\//, '')}:${remote}`
 }
@@ -62,7 +71,7 @@ const COMMANDS: Readonly<Record<string, Instead>> = {
   'listen-tcp': shared,
   forward: forwarded,
   'port-forward': forwarded,
-  connect: 'join TICKET',
+  connect: ([target]) => (target === undefined || target.startsWith('pgt1_') ? 'join TICKET' : `map ${target}`),
   'connect-tcp': 'join TICKET',
   accept: 'join TICKET',
   redeem: 'join TICKET',

@@ -114,6 +114,7 @@ function combined(sources: Sources): GatewayOptions {
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
     ...(observe === undefined ? {} : { observe }),
+    ...(variable(sources.env, 'NATIVE') === '0' && { native: false }),
     ...frontsOf(withFronts(config, pick)),
     ...networksOf(sources),
     ...servedBy(sources),

@@ -18,7 +18,10 @@ export function idleVariables(env: Environment, command: 'up' | 'rendezvous'): I
 }
 
 const PREFIX = 'PILOTGATE_'
-const OF_UP: ReadonlySet<string> = new Set(OPTION_NAMES.map((name) => PREFIX + OPTIONS[name].variable))
+/** NATIVE is not an option: it serves to find out whether the native port is to blame. */
+const OF_UP: ReadonlySet<string> = new Set(
+  [...OPTION_NAMES.map((name) => OPTIONS[name].variable), 'NATIVE'].map((name) => PREFIX + name),
+)
 const OF_RENDEZVOUS: ReadonlySet<string> = new Set(
   ['REGISTRY', 'REGISTRY_FINGERPRINT', 'BEACON', 'STORE', 'HTTP', 'ADMIN_TOKEN'].map((name) => PREFIX + name),
 )

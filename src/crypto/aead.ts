@@ -32,7 +32,7 @@ export interface AeadKey {
 }
 
 export interface CryptoProvider {
-  readonly name: 'node' | 'portable'
+  readonly name: 'node' | 'portable' | 'native'
   /** @param key 32 bytes; copied. @param opening what the other end seals with, if that is another. @throws RangeError for any other length. */
   aead(key: Uint8Array, opening?: Uint8Array): AeadKey
 }

@@ -255,6 +255,7 @@ export interface OverlayHealth {
   readonly mtu: number // UDP payload towards the beacon without fragmentation, bytes
   readonly receiveBufferBytes: number
   readonly sendErrors: number // datagrams that the system refused
+  readonly noNative?: string | undefined // why the native port is not used
 }
 
 /** A name that does not lead where the registry says, or leads nowhere. */
@@ -268,6 +269,8 @@ export interface NameConflict {
 /** Status of this node. For our own node: everything except `daemon`. For a daemon that we drive: only `daemon`. */
 export interface OverlayStatus {
   readonly udp: string | null // our UDP socket
+  /** What seals, sends and receives our datagrams: native code, or Node.js. Absent with a daemon. */
+  readonly port?: 'native' | 'node'
   readonly registry: {
     readonly endpoint: string
     readonly state: 'connecting' | 'registered' | 'unreachable'

@@ -245,8 +245,9 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     v8: [],
     files: ['.'],
     net: ['.', 'v8'],
+    native: ['net', 'v8'],
     daemon: ['.'], // a product of its own behind overlay.ts: may be deleted whole
-    node: ['.', 'files', 'net'],
+    node: ['.', 'files', 'net', 'native'],
   },
   gateway: {
     '.': 'all',

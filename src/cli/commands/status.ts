@@ -31,7 +31,9 @@ export function statusLines(status: StatusRecord, out: Pick<Output, 'bold' | 'ba
     ...configuration(status),
     ['node', formatNode(status.node)],
     ['key', status.node.publicKey],
-    ...(status.udp === null ? [] : [['udp', status.udp] as [string, string]]),
+    ...(status.udp === null
+      ? []
+      : [['udp', status.port === 'native' ? `${status.udp}, native port` : status.udp] as [string, string]]),
     ['admin', status.admin],
     ...standing(status),
     ...fronts(status),

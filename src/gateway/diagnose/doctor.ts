@@ -27,6 +27,7 @@ export interface Symptoms {
   readonly mtu: number // UDP payload towards the beacon in one piece, bytes
   readonly receiveBufferBytes: number
   readonly sendErrors: number
+  readonly noNative?: string | undefined // why the native port is not used; undefined: it is
   readonly peers: readonly PeerRecord[]
   readonly isRunning: boolean // false: the checks were made without a gateway
 }
@@ -70,6 +71,7 @@ export function diagnoseOverlay({ status, health, peers }: Pick<Overlay, 'status
     mtu: health.mtu,
     receiveBufferBytes: health.receiveBufferBytes,
     sendErrors: health.sendErrors,
+    noNative: health.noNative,
     peers,
     isRunning: true,
   })
@@ -211,7 +213,7 @@ function natCheck({ nat, beacon }: Symptoms): DoctorCheck {
   }
 }
 
-function localChecks({ mtu, udp, receiveBufferBytes, sendErrors }: Symptoms): DoctorCheck[] {
+function localChecks({ mtu, udp, receiveBufferBytes, sendErrors, noNative, isRunning }: Symptoms): DoctorCheck[] {
   const checks: DoctorCheck[] = []
   if (mtu < SMALLEST_DATAGRAM) {
     checks.push({
@@ -234,6 +236,15 @@ function localChecks({ mtu, udp, receiveBufferBytes, sendErrors }: Symptoms): Do
       hint: 'For full speed: sysctl -w net.core.rmem_max=8388608',
     })
   }
+  if (isRunning)
+    checks.push({
+      name: 'port',
+      state: 'ok',
+      text:
+        noNative === undefined
+          ? 'datagrams go through the native port'
+          : `datagrams go through Node.js, which is slower on fast networks; no native port: ${noNative}`,
+    })
   if (sendErrors > 0)
     checks.push({
       name: 'send',

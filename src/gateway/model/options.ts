@@ -56,6 +56,7 @@ export interface GatewayOptions {
   /** ports: mapped for a peer when its name is looked up. */
   readonly dns?: { readonly listen: string; readonly domain: string; readonly ports: readonly number[] }
   readonly serve?: ServeOptions
+  readonly native?: boolean // false: the datagram port of Node.js even if there is a native one
   /** Use this daemon instead of our own node; of the above, only trust, maps, exposes and the paths then apply. */
   readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names
 }

@@ -294,6 +294,7 @@ export interface StatusRecord {
   readonly uptimeMs: number
   readonly node: NodeRecord
   readonly udp: string | null // null under --daemon, as the next two: these are the daemon's
+  readonly port?: OverlayStatus['port'] // absent under --daemon
   readonly registry: OverlayStatus['registry']
   readonly beacon: OverlayStatus['beacon']
   readonly daemon: OverlayStatus['daemon'] // null except under --daemon

@@ -17,9 +17,10 @@ export interface DatagramSlot {
   sealFrom: number
 }
 
-export function createSlot(): DatagramSlot {
+/** @param buffer SLOT_BYTES. */
+export function createSlot(buffer = new Uint8Array(SLOT_BYTES)): DatagramSlot {
   return {
-    buffer: new Uint8Array(SLOT_BYTES),
+    buffer,
     length: 0,
     endpoint: { address: '', port: 0 },
     key: undefined,
@@ -45,4 +46,4 @@ export function sealSlot(slot: DatagramSlot): void {
 const nonceBytes = new Uint8Array(12) // scratch of one call
 const aadBytes = new Uint8Array(4)
 /** The largest UDP payload, rounded up. */
-const SLOT_BYTES = 65_536
+export const SLOT_BYTES = 65_536

@@ -146,7 +146,7 @@ export class Dialler {
     }
   }
 
-  /** The id has another key now: who meant that key continues, everything else that waits for the peer fails. */
+  /** The id has another key now: dials that meant that key continue, everything else that waits for the peer fails. */
   onNewOwner(now: Instant, peer: Peer): void {
     for (let count = peer.dials.size; count > 0; count--) {
       const dial = peer.dials.shift()!

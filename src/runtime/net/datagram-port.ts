@@ -9,14 +9,16 @@ import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
 import type { OpenedFrame } from '../../proto/tunnel/session.ts'
 
 export interface DatagramPort {
+  /** Which implementation does the work now. */
+  readonly kind: 'native' | 'node'
   readonly local: Endpoint
   /** Bytes the kernel buffers for us before it drops; determines the largest segments that we accept. */
   readonly receiveBufferBytes: number
   /** Datagrams waiting for the kernel: a reason to stop creating more. */
   readonly backlog: number
   readonly sendErrors: number
-  /** The most datagrams that are worth one call. */
-  readonly batchSize: number
+  /** What the core fills for one call of `send`: as many datagrams as are worth one. */
+  readonly slots: readonly DatagramSlot[]
   /** Seals what has a key and sends, in order, the first `count`. May swap their buffers. */
   send(batch: readonly DatagramSlot[], count: number): void
   close(): Promise<void>
@@ -36,3 +38,6 @@ export interface DatagramSink {
   /** The keys to try for sealed frames of a node, the likeliest first; for ports that open. */
   keysOf(sender: NodeId): readonly AeadKey[]
 }
+
+/** What is asked of the system for the socket, in both directions. */
+export const SOCKET_BUFFER_BYTES = 4 * 1_048_576

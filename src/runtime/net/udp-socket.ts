@@ -8,15 +8,17 @@ import type { Endpoint } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import { AEAD_TAG_BYTES } from '../../crypto/aead.ts'
 import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
-import { readNonce, sealSlot } from '../../proto/node/datagram-slot.ts'
+import { createSlot, readNonce, sealSlot } from '../../proto/node/datagram-slot.ts'
 import { YoungGarbage } from '../v8/young-garbage.ts'
 import type { DatagramPort, DatagramSink, Received } from './datagram-port.ts'
+import { SOCKET_BUFFER_BYTES } from './datagram-port.ts'
 import { listenError } from './listen-error.ts'
 
 export class UdpSocket implements DatagramPort {
+  readonly kind = 'node'
   readonly local: Endpoint
   readonly receiveBufferBytes: number
-  readonly batchSize = 1 // node:dgram supports no more, and one slot stays in the cache
+  readonly slots = [createSlot()] // node:dgram takes no more at once, and one slot stays in the cache
   readonly #socket: Socket
   readonly #v6: boolean
   sendErrors = 0
@@ -117,6 +119,5 @@ function enlarge(socket: Socket): number {
   return socket.getRecvBufferSize()
 }
 
-const SOCKET_BUFFER_BYTES = 4 * 1_048_576
 /** From this size on a copy costs more than a list of pieces. */
 const APART_BYTES = 16_384

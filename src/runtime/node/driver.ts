@@ -3,7 +3,6 @@
  * then everything that results is drained once, in the order of proto/node/drain.ts, and one timer is armed.
  */
 import type { Instant } from '../../base/types.ts'
-import { createSlot } from '../../proto/node/datagram-slot.ts'
 import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
 import type { OverlayCore } from '../../proto/node/core.ts'
 import { drain, type Outside } from '../../proto/node/drain.ts'
@@ -18,7 +17,7 @@ export class Driver {
   readonly #core: OverlayCore
   readonly #now: () => Instant
   readonly #outside: Outside
-  readonly #batch: DatagramSlot[]
+  readonly #batch: readonly DatagramSlot[]
   #scheduled = false
   #timer: NodeJS.Timeout | undefined
   #timerAt: Instant = Infinity
@@ -43,7 +42,7 @@ export class Driver {
   constructor(core: OverlayCore, port: DatagramPort, world: DriverWorld) {
     this.#core = core
     this.#now = world.now
-    this.#batch = Array.from({ length: port.batchSize }, createSlot)
+    this.#batch = port.slots
     this.#outside = {
       get backlog() {
         return port.backlog

@@ -59,6 +59,7 @@ export class OverlayNode implements Overlay {
   readonly #core: OverlayCore
   readonly #driver: Driver
   readonly #socket: DatagramPort
+  readonly #noNative: string | undefined
   readonly #link: RegistryLink
   readonly #watch: NetworkWatch
   readonly #beacon: BeaconName
@@ -99,6 +100,7 @@ export class OverlayNode implements Overlay {
     this.identity = parts.identity
     this.#core = core
     this.#socket = socket
+    this.#noNative = parts.noNative
     this.#keeper = parts.keeper
     this.#placesKeeper = parts.placesKeeper
     this.#beacon = beacon
@@ -176,6 +178,7 @@ export class OverlayNode implements Overlay {
     const { beacon, counters, nat } = this.#core
     return {
       udp: formatEndpoint(this.#socket.local),
+      port: this.#socket.kind,
       registry: this.#registration.record,
       beacon: {
         endpoint: this.#beaconText,
@@ -283,6 +286,7 @@ export class OverlayNode implements Overlay {
       mtu: maxDatagramTo(this.#beacon.endpoint),
       receiveBufferBytes,
       sendErrors,
+      noNative: this.#noNative,
     }
   }
 

@@ -29,6 +29,8 @@ export interface OverlayNodeOptions {
   readonly identityFile?: string | undefined
   /** Peers (hostname, address or node id) to ask for trust, and to approve when they ask. */
   readonly trust: readonly string[]
+  /** false: the port of node:dgram even where the native one can be had. Absent: the native one. */
+  readonly native?: boolean | undefined
   /** Names of your choice, each for one Ed25519 key (base64), and an address if it is known. No registry changes them. */
   readonly pinned: Pinned
 }

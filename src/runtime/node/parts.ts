@@ -12,6 +12,8 @@ import type { DatagramPort, DatagramSink } from '../net/datagram-port.ts'
 import { endpointOption, registryTarget, type RegistryTarget } from '../net/endpoints.ts'
 import { maxDatagramTo, ownNetwork } from '../net/interfaces.ts'
 import { UdpSocket } from '../net/udp-socket.ts'
+import { loadNative } from '../native/addon.ts'
+import { NativePort } from '../native/port.ts'
 import type { Endpoint } from '../../base/types.ts'
 import type { PlacesFile } from '../../wire/places-file.ts'
 import { maxSegmentFor, type OverlayNodeOptions } from './options.ts'
@@ -24,6 +26,7 @@ export interface NodeParts {
   readonly identity: Identity
   readonly core: OverlayCore
   readonly socket: DatagramPort
+  readonly noNative: string | undefined // why the native port is not used
   readonly sink: DatagramSink // of the socket: to be connected to the core
   readonly keeper: TrustKeeper
   readonly placesKeeper: PlacesKeeper
@@ -36,8 +39,9 @@ export interface NodeParts {
 
 /** @throws PilotError USAGE, IDENTITY_…, PORT_IN_USE and whatever else cannot be read or bound. */
 export async function openParts(options: OverlayNodeOptions, log: Logger): Promise<NodeParts> {
-  const crypto = chooseCrypto()
-  if (crypto.name !== 'node')
+  const native = options.native === false ? { reason: 'it is switched off' } : loadNative()
+  const crypto = 'crypto' in native ? native.crypto : chooseCrypto()
+  if (crypto.name === 'portable')
     log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: using the portable cipher, which is slower')
   const pins = pinsOf(options.pinned)
   const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
@@ -49,7 +53,11 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   const sink: DatagramSink = { onBatch: () => {}, keysOf: () => [] } // until there is a node
   const placesFile = options.identityFile === undefined ? undefined : placesPath(options.identityFile)
   const { places, udpPort } = await loadPlaces(placesFile)
-  const socket = await openSocket(listen, udpPort, sink)
+  const onBroken = (error: Error): void =>
+    log.error({ reason: error.message }, 'the native port has failed: the one of Node.js does its work')
+  const openPort = async (at: Endpoint): Promise<DatagramPort> =>
+    'addon' in native ? new NativePort(native.addon, at, sink, onBroken) : await UdpSocket.open(at, sink)
+  const socket = await openSocket(listen, udpPort, openPort)
   const primitives = { crypto, crc32, random: systemRandom, timestamp: timestampOf, unixSeconds: unixSecondsOf }
   const core = new OverlayCore(
     {
@@ -76,11 +84,16 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   const present = (): PlacesFile => ({ udpPort: socket.local.port, places: core.places })
   const placesKeeper = new PlacesKeeper(placesFile, present, log)
   const rehearse = (): void => rehearseOnce(primitives, trust.trusted)
-  return { identity, core, socket, sink, keeper, placesKeeper, registry, beacon, pins, rehearse }
+  const noNative = 'reason' in native ? native.reason : undefined
+  return { identity, core, socket, noNative, sink, keeper, placesKeeper, registry, beacon, pins, rehearse }
 }
 
 /** If any port is allowed, the last one is best: peers that cannot ask a registry try us there. */
-async function openSocket(listen: Endpoint, lastPort: number | undefined, sink: DatagramSink): Promise<UdpSocket> {
-  if (listen.port !== 0 || lastPort === undefined) return await UdpSocket.open(listen, sink)
-  return await UdpSocket.open({ ...listen, port: lastPort }, sink).catch(() => UdpSocket.open(listen, sink))
+async function openSocket(
+  listen: Endpoint,
+  lastPort: number | undefined,
+  open: (at: Endpoint) => Promise<DatagramPort>,
+): Promise<DatagramPort> {
+  if (listen.port !== 0 || lastPort === undefined) return await open(listen)
+  return await open({ ...listen, port: lastPort }).catch(() => open(listen))
 }

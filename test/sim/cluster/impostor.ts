@@ -65,7 +65,7 @@ export class Impostor {
     this.takeName(OWN_NAME)
   }
 
-  /** @param stranger trusts no one, so for it an id is the node that has it: its packets do not count. */
+  /** @param stranger has no trust, so it dials an id and not a key: its packets do not count. */
   check(stranger: NodeId): void {
     const got = this.puppet.packets.splice(0).map(({ header }) => header)
     const { length } = got.filter(({ protocol, srcNode }) => protocol === PROTOCOL_STREAM && srcNode !== stranger)
