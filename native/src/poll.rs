@@ -58,7 +58,7 @@ unsafe fn symbol<T: Copy>(name: &CStr) -> Option<T> {
 pub type OnReady = Box<dyn FnMut(bool, bool)>;
 
 struct Watched {
-    on_ready: OnReady,
+    on_ready: Option<OnReady>, // None while it runs, and once it is closed
     is_closed: bool,
     memory: Vec<u64>, // the handle, whose size only the host knows
 }
@@ -78,7 +78,7 @@ impl Watch {
         let bytes = unsafe { (uv.handle_size)(UV_POLL) };
         let memory = vec![0u64; bytes.div_ceil(size_of::<u64>())];
         let watched = Box::into_raw(Box::new(Watched {
-            on_ready,
+            on_ready: Some(on_ready),
             is_closed: false,
             memory,
         }));
@@ -116,6 +116,8 @@ impl Watch {
         // SAFETY: initialised, and closed once, because this takes the watch. `freed` gets the memory.
         unsafe {
             (*self.watched).is_closed = true;
+            // Now, and not when libuv is done: the environment that it refers to may be gone by then.
+            (*self.watched).on_ready = None;
             (self.uv.close)(self.handle, freed);
         }
     }
@@ -128,12 +130,14 @@ unsafe extern "C" fn on_event(handle: Handle, status: c_int, events: c_int) {
         unsafe {
             let Some(uv) = Uv::get() else { return };
             let watched = (uv.handle_get_data)(handle).cast::<Watched>();
-            if (*watched).is_closed {
+            let Some(mut on_ready) = (*watched).on_ready.take() else {
                 return;
-            }
+            };
             // An error of the descriptor is read from it, as an end that cannot be waited for.
-            let is_readable = status < 0 || events & READABLE != 0;
-            ((*watched).on_ready)(is_readable, events & WRITABLE != 0);
+            on_ready(status < 0 || events & READABLE != 0, events & WRITABLE != 0);
+            if !(*watched).is_closed {
+                (*watched).on_ready = Some(on_ready);
+            }
         }
     }));
 }

@@ -37,6 +37,7 @@ export interface NativePortHandle {
 }
 
 export interface NativeParts {
+  readonly path: string // of the file, or the name of the package
   readonly addon: NativeAddon
   readonly crypto: CryptoProvider
 }
@@ -55,7 +56,7 @@ function load(): NativeParts | { readonly reason: string } {
       const addon = require(candidate) as NativeAddon
       const crypto = nativeCrypto(addon.NativeKey)
       const trouble = selfTest(crypto) ?? differs(crypto)
-      if (trouble === undefined) return { addon, crypto }
+      if (trouble === undefined) return { path: candidate, addon, crypto }
       reasons.push(`it fails its self-test: ${trouble}`)
     } catch (error) {
       const { code, message } = error as { readonly code?: string; readonly message: string }

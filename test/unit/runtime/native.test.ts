@@ -3,7 +3,9 @@
  * reason, where it has not been built (`npm run build`).
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { after, test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { equalBytes } from '../../../src/base/bytes.ts'
 import { formatEndpoint } from '../../../src/base/types.ts'
 import { nodeCrypto, type AeadKey } from '../../../src/crypto/aead.ts'
@@ -160,6 +162,48 @@ test('an address that cannot be bound is named like that of the other port', { s
   }
   assert.throws(bind('127.0.0.1', taken.local.port), { code: 'PORT_IN_USE' })
   assert.throws(bind('192.0.2.1', 0), { code: 'ADDRESS_UNAVAILABLE' })
+})
+
+test('whatever it is told to send, it sends nothing else and stays up', { skip }, async () => {
+  assert.ok('addon' in native)
+  const inbox = new Inbox()
+  const receiver = await UdpSocket.open({ address: '127.0.0.1', port: 0 }, inbox)
+  open.push(receiver)
+  const handle = new native.addon.NativePort('127.0.0.1', 0, 65_536, () => {})
+  const arena = random.bytes(10_000)
+  const about = new Uint32Array(10 * 64)
+  for (let round = 0; round < 500; round++) {
+    for (let i = 0; i < about.length; i++)
+      about[i] = random.below(3) === 0 ? random.below(0xffff_ffff) : random.below(64)
+    for (let at = 0; at < about.length; at += 10) {
+      about[at + 4] = (receiver.local.port << 8) | random.below(8) // nothing goes anywhere else
+      about[at + 5] = 0x7f00_0001
+    }
+    handle.send(arena, about, random.below(100))
+    handle.setKeys(random.below(5), [random.below(100)])
+    assert.equal(handle.receive(), 0)
+    assert.equal(handle.take(new Uint8Array(random.below(9)), about.subarray(0, random.below(30))), 0)
+  }
+  about.set([9_000, 500, 20, 0, (receiver.local.port << 8) | 4, 0x7f00_0001, 0, 0, 0, 0])
+  about.set([9_000, 2_000, 20, 0, (receiver.local.port << 8) | 4, 0x7f00_0001, 0, 0, 0, 0], 10) // beyond the arena
+  handle.send(arena, about, 2)
+  const isLast = ({ bytes }: Received): boolean => Buffer.from(bytes).equals(arena.subarray(9_000, 9_500))
+  for (let i = 0; i < 500 && !inbox.got.some(isLast); i++) await new Promise((resolve) => void setTimeout(resolve, 10))
+  assert.ok(isLast(inbox.got.at(-1)!))
+  handle.close()
+  handle.send(arena, about, 2)
+  assert.deepEqual([handle.receive(), handle.backlog], [0, 0])
+})
+
+test('a thread that ends with an open port takes nothing down with it', { skip }, async () => {
+  assert.ok('path' in native)
+  const code = `new (require(${JSON.stringify(native.path)}).NativePort)('127.0.0.1', 0, 65536, () => {})`
+  for (let round = 0; round < 3; round++) {
+    const worker = new Worker(code, { eval: true })
+    await once(worker, 'online')
+    await new Promise((resolve) => void setTimeout(resolve, 50))
+    await worker.terminate()
+  }
 })
 
 test('if native code fails, node:dgram continues at the same address', async () => {
