@@ -164,7 +164,7 @@ test('an address that cannot be bound is named like that of the other port', { s
   assert.throws(bind('192.0.2.1', 0), { code: 'ADDRESS_UNAVAILABLE' })
 })
 
-test('whatever it is told to send, it sends nothing else and stays up', { skip }, async () => {
+test('whatever it is asked to send, it sends nothing else and stays up', { skip }, async () => {
   assert.ok('addon' in native)
   const inbox = new Inbox()
   const receiver = await UdpSocket.open({ address: '127.0.0.1', port: 0 }, inbox)
