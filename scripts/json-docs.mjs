@@ -22,6 +22,10 @@ const COMMANDS = [
   ['trust request PEER', 'TrustRequestRecord'],
   ['trust approve, reject, revoke PEER', 'TrustRecord'],
   ['bench PEER', 'BenchRecord'],
+  ['send PEER', 'OutgoingRecord'],
+  ['outbox list', 'OutgoingRecord[]'],
+  ['inbox list, rm', 'InboxRecord[]'],
+  ['inbox read, wait', 'InboxRecord'],
   ['ping PEER', '`peer`, `nodeId`, `sent`, `received`, `rtts`, `minMs`, `avgMs`, `maxMs`, `replies` (PingRecord[])'],
   ['drain, resume', 'DrainRecord'],
   ['config show', 'SettingRecord[]'],
@@ -35,16 +39,23 @@ const EVENTS = [
   ['path', 'PathStatus, with `peer` and `nodeId`'],
   ['trust', '`peer`, `nodeId`, `state` (pending, approved, rejected, revoked), `nameVerified`, `fingerprint`'],
   ['ticket', '`state` (used), `service`, `peer`, `nodeId`'],
-  ['message', '`peer`, `nodeId`, `type`, `bytes`, `path`'],
+  ['message', '`peer`, `nodeId`, `type`, `bytes`, `path`, `id`, `messageId`, `replyTo`'],
+  ['sent', '`id`, `peer`, `state` (delivered, expired, refused, cancelled), `bytes`, `error`'],
 ]
-const SOURCES = ['src/gateway/model/records.ts', 'src/gateway/model/events.ts', 'src/runtime/overlay.ts']
+const SOURCES = [
+  'src/gateway/model/records.ts',
+  'src/gateway/model/events.ts',
+  'src/runtime/overlay.ts',
+  'src/services/messages/records.ts',
+]
 /** Of overlay.ts only what records are made of. */
 const FROM_OVERLAY = new Set(['OverlayStatus', 'PathStatus', 'PeerStatus', 'KnownPathStatus', 'NatStatus'])
+const FROM_MESSAGES = new Set(['InboxRecord', 'OutgoingRecord'])
 
 export function jsonDocument() {
   const records = SOURCES.flatMap((file) =>
     interfacesOf(readFileSync(join(ROOT, file), 'utf8')).filter(
-      ({ name }) => file !== SOURCES[2] || FROM_OVERLAY.has(name),
+      ({ name }) => (file !== SOURCES[2] || FROM_OVERLAY.has(name)) && (file !== SOURCES[3] || FROM_MESSAGES.has(name)),
     ),
   )
   const names = new Set(records.map(({ name }) => name))

@@ -1,13 +1,16 @@
 /** The other end of the admin socket: the methods of `AdminControl`, each one request. */
 import { request } from 'node:http'
 import type { AdminControl, Edit } from '../gateway/control.ts'
+import { fromStrictUtf8, toBase64 } from '../base/bytes.ts'
 import { ERRORS, PilotError, type ErrorCode } from '../base/errors.ts'
 
 /** `AdminControl` as seen from outside: everything is asynchronous. */
-export type AdminClient = {
-  readonly [Name in keyof AdminControl]: (
-    ...args: Parameters<AdminControl[Name]>
-  ) => Promise<Awaited<ReturnType<AdminControl[Name]>>>
+export type AdminClient = Remote<AdminControl>
+
+type Remote<T> = {
+  readonly [Name in keyof T]: T[Name] extends (...args: infer Args) => infer Result
+    ? (...args: Args) => Promise<Awaited<Result>>
+    : Remote<T[Name]>
 }
 
 /** Methods reject with the gateway's own PilotError, or with NOT_RUNNING, TIMED_OUT or FAILED if there is no answer. */
@@ -51,9 +54,25 @@ export function adminClient(socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS): 
     expose: (spec, edit) => post('/v1/expose', { spec, ...editBody(edit) }, CHANGE_TIMEOUT_MS),
     unexpose: (name, edit) => post('/v1/unexpose', { ...editBody(edit), name }, CHANGE_TIMEOUT_MS),
     down: () => post('/v1/down', {}),
+    messages: {
+      send: ({ content, ...request }) => post('/v1/messages', { ...request, ...contentBody(content) }, SEND_TIMEOUT_MS),
+      outgoing: async (id) =>
+        id === undefined ? await get('/v1/messages') : [await post('/v1/messages/show', { id })],
+      cancel: (id) => post('/v1/messages/cancel', { id }),
+      inbox: (filter) => post('/v1/inbox', filter),
+      find: (id) => post('/v1/inbox/find', { id }),
+      remove: (ids) => post('/v1/inbox/remove', { ids }),
+      wait: (filter, waitMs) => post('/v1/inbox/wait', { ...filter, timeoutMs: waitMs }, waitMs + timeoutMs),
+    },
     drain: (exposure) => post('/v1/drain', { exposure }),
     resume: (exposure) => post('/v1/resume', { exposure }),
   }
+}
+
+function contentBody(content: Uint8Array | undefined): object {
+  if (content === undefined) return {}
+  const text = fromStrictUtf8(content)
+  return text === undefined ? { base64: toBase64(content) } : { text }
 }
 
 function editBody({ name, save, ifVersion }: Edit): object {
@@ -102,7 +121,7 @@ function ask(
   })
 }
 
-function readAnswer(status: number, text: string): unknown {
+export function readAnswer(status: number, text: string): unknown {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -128,7 +147,7 @@ function readAnswer(status: number, text: string): unknown {
   )
 }
 
-function unreachable(socketPath: string, error: Error): PilotError {
+export function unreachable(socketPath: string, error: Error): PilotError {
   if (error instanceof PilotError) return error
   const code = (error as NodeJS.ErrnoException).code
   if (code === 'ENOENT' || code === 'ENOTDIR')
@@ -161,4 +180,5 @@ const ANSWER_TIMEOUT_MS = 10_000
 const EXPLAIN_TIMEOUT_MS = 40_000 // a dial of a peer that does not answer
 const CHANGE_TIMEOUT_MS = 30_000 // thousands of listeners are bound one after the other
 const REDEEM_TIMEOUT_MS = 40_000 // the other gateway may poll its registry only every few seconds
+const SEND_TIMEOUT_MS = 600_000 // a large file is copied into the outbox
 const TRUST_TIMEOUT_MS = 30_000 // goes to the registry, or to the peer through a relay

@@ -3,6 +3,8 @@
  * is the record itself; a failure is `{"error":{code,message,hint,details}}` with the status of the error table.
  */
 import { PilotError, asPilotError } from '../base/errors.ts'
+import { type Body, get, numberOf, optionalText, parseBody, post, put, type Route, textOf } from './body.ts'
+import { MESSAGE_ROUTES } from './message-routes.ts'
 import { GUEST_LABEL_FORM, isGuestLabel } from '../gateway/model/guest-label.ts'
 import type { AdminControl, Edit } from '../gateway/control.ts'
 
@@ -43,59 +45,6 @@ export function failure(error: PilotError, status = error.httpStatus): AdminResp
 
 /** The largest request body, bytes; the largest legitimate one is a configuration file with thousands of entries. */
 export const MAX_BODY_BYTES = 1_048_576
-
-type Body = Readonly<Record<string, unknown>>
-
-interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT'
-  readonly call: (control: AdminControl, body: Body) => unknown
-}
-
-function get(call: (control: AdminControl) => unknown): Route {
-  return { method: 'GET', call }
-}
-
-function post(call: (control: AdminControl, body: Body) => unknown): Route {
-  return { method: 'POST', call }
-}
-
-function put(call: (control: AdminControl, body: Body) => unknown): Route {
-  return { method: 'PUT', call }
-}
-
-function parseBody(text: string): Body {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new PilotError('USAGE', 'the request body is not JSON')
-  }
-  if (value === null || typeof value !== 'object' || Array.isArray(value))
-    throw new PilotError('USAGE', 'the request body is not a JSON object')
-  return value as Body
-}
-
-function textOf(body: Body, key: string, most: number): string {
-  const value = body[key]
-  if (typeof value === 'string' && value.length >= 1 && value.length <= most) return value
-  const found =
-    value === undefined || value === ''
-      ? 'is missing'
-      : typeof value === 'string'
-        ? `has ${value.length} characters`
-        : 'is not a string'
-  throw new PilotError('USAGE', `"${key}" ${found}; expected a string of 1 to ${most} characters`)
-}
-
-function optionalText(body: Body, key: string, most: number): string | undefined {
-  return body[key] === undefined ? undefined : textOf(body, key, most)
-}
-
-function numberOf(body: Body, key: string, least: number, most: number): number {
-  const value = body[key]
-  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value
-  throw new PilotError('USAGE', `"${key}": expected a whole number from ${least} to ${most}`)
-}
 
 function versionOf(body: Body): number {
   return numberOf(body, 'version', 1, Number.MAX_SAFE_INTEGER)
@@ -201,6 +150,7 @@ export const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/unmap': post((control, body) => control.unmap(textOf(body, 'name', MAX_NAME_CHARS), editOf(body))),
   '/v1/expose': post((control, body) => control.expose(textOf(body, 'spec', MAX_SPEC_CHARS), editOf(body))),
   '/v1/unexpose': post((control, body) => control.unexpose(textOf(body, 'name', MAX_NAME_CHARS), editOf(body))),
+  ...MESSAGE_ROUTES,
   '/v1/down': post((control) => control.down()),
   '/v1/drain': post((control, body) => control.drain(optionalText(body, 'exposure', MAX_NAME_CHARS))),
   '/v1/resume': post((control, body) => control.resume(optionalText(body, 'exposure', MAX_NAME_CHARS))),

@@ -3,27 +3,31 @@
  * so the file is private from the start, not only after a chmod.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { lstat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import { MAX_SOCKET_PATH_BYTES } from '../gateway/model/listen.ts'
 import type { AdminControl } from '../gateway/control.ts'
+import type { OverlayStream } from '../runtime/overlay.ts'
 import { makeFolder } from '../runtime/files/folder.ts'
+import { carry } from './stream-route.ts'
 import { MAX_BODY_BYTES, answer, failure, type AdminResponse } from './routes.ts'
 
 export interface AdminOptions {
   readonly socketPath: string
   readonly control: AdminControl
   readonly log: Logger
+  /** Opens a stream to `PEER:PORT` for a program that asks for one. */
+  readonly dial?: ((target: string, signal: AbortSignal) => Promise<OverlayStream>) | undefined
 }
 
 /**
  * Listens; the folder is created (0700) if absent, and the socket of a dead process is replaced.
  * @throws PilotError CONFLICT if a live process answers there or the path is not a socket, USAGE if it cannot be one.
  */
-export async function startAdmin({ socketPath, control, log }: AdminOptions): Promise<{ stop(): Promise<void> }> {
+export async function startAdmin({ socketPath, control, log, dial }: AdminOptions): Promise<{ stop(): Promise<void> }> {
   if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
     throw new PilotError(
       'USAGE',
@@ -33,6 +37,7 @@ export async function startAdmin({ socketPath, control, log }: AdminOptions): Pr
   }
   await makeRoom(socketPath)
   const server = createServer((request, response) => void handle(request, response, { control, log }))
+  if (dial !== undefined) server.on('upgrade', (request, socket) => void carry(request, socket as Socket, dial, log))
   server.requestTimeout = REQUEST_TIMEOUT_MS
   server.headersTimeout = REQUEST_TIMEOUT_MS
   server.maxConnections = MAX_CONNECTIONS
@@ -46,7 +51,7 @@ export async function startAdmin({ socketPath, control, log }: AdminOptions): Pr
 async function handle(
   request: IncomingMessage,
   response: ServerResponse,
-  { control, log }: Omit<AdminOptions, 'socketPath'>,
+  { control, log }: Pick<AdminOptions, 'control' | 'log'>,
 ): Promise<void> {
   const method = request.method ?? ''
   const path = request.url ?? ''

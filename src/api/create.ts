@@ -17,7 +17,11 @@ import { packageVersion } from '../runtime/files/package-file.ts'
 import { OverlayNode } from '../runtime/node/node.ts'
 import type { OverlayNodeOptions } from '../runtime/node/options.ts'
 import { serveEcho } from '../services/echo.ts'
+import { type EventControl, EventDesk } from '../services/events/desk.ts'
 import { serveHandshakes } from '../services/handshake.ts'
+import type { MessageControl, MessageDesk } from '../services/messages/desk.ts'
+import { type EventOptions, serveEvents } from './events.ts'
+import { type MessageOptions, openMessages } from './messages.ts'
 
 /**
  * Only registry and beacon are required. Defaults: `listen` 0.0.0.0:0, not public, no trust, and no `identityFile`, so
@@ -30,8 +34,18 @@ export interface NodeOptions extends Partial<OverlayNodeOptions> {
   readonly beacon: string
   /** Where the node logs: `createLogger('info')`, or your own. Absent: silent. */
   readonly log?: Logger
+  /** Messages and files: where they are kept, and who may send some. Absent: `messages` of the node is null. */
+  readonly messages?: MessageOptions
+  /** A broker of events on port 1002: who may use it, and which topics. Absent: none; those of others can be used without one. */
+  readonly events?: EventOptions
   /** Called for everything that happens to the node: trust, paths, loss of the registry. It must not throw. */
   readonly onEvent?: (event: OverlayEvent) => void
+}
+
+/** An overlay node with its services. */
+export interface ServingNode extends Overlay, AsyncDisposable {
+  readonly messages: MessageControl | null
+  readonly events: EventControl
 }
 
 /**
@@ -42,16 +56,24 @@ export interface NodeOptions extends Partial<OverlayNodeOptions> {
 export async function createNode({
   log = silentLogger,
   onEvent = () => {},
+  messages: messageOptions,
+  events: eventOptions,
   ...options
-}: NodeOptions): Promise<Overlay & AsyncDisposable> {
+}: NodeOptions): Promise<ServingNode> {
+  let desk: MessageDesk | undefined
   const node = await OverlayNode.start(
     { listen: '0.0.0.0:0', public: false, trust: [], pinned: {}, ...options },
     log,
-    onEvent,
+    (event) => {
+      if (event.kind === 'peer' && event.state === 'connected') desk?.onPeer(event.node)
+      onEvent(event)
+    },
   )
   try {
     await serveHandshakes(node, log)
     await serveEcho(node)
+    if (messageOptions !== undefined) desk = await openMessages(node, messageOptions, log)
+    const broker = eventOptions === undefined ? undefined : await serveEvents(node, eventOptions, log)
     await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     const { hostnameRefused } = node.health
     if (hostnameRefused !== undefined)
@@ -59,11 +81,21 @@ export async function createNode({
         'CONFLICT',
         `hostname ${options.hostname ?? ''}: the registry refuses it: ${hostnameRefused}`,
       )
-    return node
+    return served(node, desk, new EventDesk(node, broker))
   } catch (error) {
+    desk?.stop()
     await node.stop()
     throw error
   }
+}
+
+function served(node: OverlayNode, desk: MessageDesk | undefined, events: EventControl): ServingNode {
+  const stop = node.stop.bind(node)
+  node.stop = async () => {
+    desk?.stop()
+    await stop()
+  }
+  return Object.assign(node, { messages: desk ?? null, events })
 }
 
 /** The flags of `pilotgate up`, as docs/config.md has them: `map` and `expose` are strings as on the command line. */

@@ -25,6 +25,8 @@ export function eventLine(event: GatewayEvent): string {
       return connectionLine(event)
     case 'message':
       return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`
+    case 'sent':
+      return `sent     ${event.id} to ${event.peer}: ${event.state}, ${event.bytes} bytes${event.error === null ? '' : ` (${event.error})`}`
     case 'path':
       return `path     ${event.peer} (node ${event.nodeId}): ${pathName(event)} ${event.endpoint}${event.rttMs === null ? '' : `, ${formatRtt(event.rttMs)}`}`
   }

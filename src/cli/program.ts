@@ -8,13 +8,18 @@ import { addCompletion } from './commands/completion.ts'
 import { addConfig } from './commands/config.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addInbox } from './commands/inbox.ts'
 import { addInvite } from './commands/invite.ts'
 import { addJoin } from './commands/join.ts'
 import { addLifecycle } from './commands/lifecycle.ts'
 import { addList } from './commands/list.ts'
+import { addOutbox } from './commands/outbox.ts'
+import { addNc } from './commands/nc.ts'
 import { addPing } from './commands/ping.ts'
+import { addPubSub } from './commands/pub-sub.ts'
 import { addRendezvous } from './commands/rendezvous.ts'
 import { addResolve } from './commands/resolve.ts'
+import { addSend } from './commands/send.ts'
 import { addShare } from './commands/share.ts'
 import { addStatus } from './commands/status.ts'
 import { addTrust } from './commands/trust.ts'
@@ -162,6 +167,11 @@ const COMMANDS: readonly ((cli: Cli) => void)[] = [
   addList,
   addPing,
   addBench,
+  addSend,
+  addInbox,
+  addOutbox,
+  addPubSub,
+  addNc,
   addWhois,
   addDoctor,
   addResolve,

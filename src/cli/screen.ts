@@ -93,6 +93,10 @@ export function newsLine(event: GatewayEvent, what: (name: string) => string = s
       return `${whoIs(event)} joined with a ticket for ${what(event.service)}`
     case 'message':
       return `${event.peer} sent ${event.type}, ${formatBytes(event.bytes)}: ${event.path}`
+    case 'sent':
+      return event.state === 'delivered'
+        ? `${event.peer} has received ${event.id}`
+        : `${event.id} to ${event.peer}: ${event.state}${event.error === null ? '' : ` (${event.error})`}`
     case 'connection': // Visitors sums these up
     case 'path':
     case 'ready':

@@ -122,7 +122,7 @@ async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
   const live = about.live(() => down('down'))
   const control = adminControl(gateway, live)
   about.show(control)
-  const admin = await startAdmin({ socketPath, control, log })
+  const admin = await startAdmin({ socketPath, control, log, dial: (target, signal) => gateway.dial(target, signal) })
   teller.tell(gateway.ready())
   const follower = live.file === undefined ? undefined : await Follower.start(live, live.file, world, log)
   try {

@@ -2,6 +2,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Logger } from '../base/logger.ts'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
 import type { AdminControl, Gateway } from '../gateway/control.ts'
@@ -9,6 +10,8 @@ import type { GatewayOptions } from '../gateway/model/options.ts'
 import type { DoctorRecord } from '../gateway/model/records.ts'
 import type { GatewayDeps } from '../gateway/gateway.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
+import { openStream } from '../admin/stream-client.ts'
+import type { OverlayStream } from '../runtime/overlay.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 import { packageVersion } from '../runtime/files/package-file.ts'
 import type { RegistryTarget } from '../runtime/net/endpoints.ts'
@@ -16,7 +19,7 @@ import type { LogFormat, LogLevel } from '../runtime/log.ts'
 import type { FaultLine } from './faults.ts'
 
 /** The part of a gateway that the command line needs. */
-export type ServedGateway = Omit<Gateway, 'overlay' | typeof Symbol.asyncDispose>
+export type ServedGateway = Omit<Gateway, 'overlay' | 'events' | typeof Symbol.asyncDispose>
 
 export interface RunningRendezvous {
   readonly registry: string
@@ -47,6 +50,7 @@ export interface Modules {
       readonly socketPath: string
       readonly control: AdminControl
       readonly log: Logger
+      readonly dial?: (target: string, signal: AbortSignal) => Promise<OverlayStream>
     }) => Promise<{ stop(): Promise<void> }>
   }>
   observe(): Promise<{
@@ -77,8 +81,14 @@ export interface World {
   readonly colors: boolean
   /** A client for the gateway behind an admin socket. */
   client(socketPath: string): AdminClient
+  /** A stream to `PEER:PORT` through that gateway. @throws PilotError: like `dial`, and NOT_RUNNING. */
+  openStream(socketPath: string, target: string): Promise<Duplex>
   /** The first line of stdin, trimmed. */
   readLine(): Promise<string>
+  /** All of stdin, as it comes. */
+  readonly input: NodeJS.ReadableStream
+  /** Bytes to stdout, unchanged; resolves when its reader takes more. */
+  write(bytes: Uint8Array): Promise<void>
   out(text: string): void // stdout; a failed write fails the command, unless the reader went away
   err(text: string): void // stderr
   /** From now on an uncaught exception calls back instead of ending the process. Call the result to end that. */
@@ -110,7 +120,11 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
     },
     colors: process.stderr.isTTY && process.stderr.hasColors(),
     client: (socketPath) => adminClient(socketPath),
+    openStream: async (socketPath, target) => await openStream(socketPath, target),
     readLine,
+    get input() {
+      return process.stdin
+    },
     out: (text) => {
       try {
         process.stdout.write(text)
@@ -118,6 +132,10 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
         onLostOutput(error) // a file on a full disk throws immediately
       }
     },
+    write: (bytes) =>
+      new Promise((resolve) => {
+        process.stdout.write(bytes, () => resolve())
+      }),
     err: (text) => {
       try {
         process.stderr.write(text)

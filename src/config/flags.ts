@@ -44,4 +44,6 @@ export interface Flags {
   readonly map?: readonly string[]
   /** Exposures, as on the command line: `80=3000`, `80=127.0.0.1:3000,allow=agent-a`. */
   readonly expose?: readonly string[]
+  /** Services of the gateway itself, for every trusted peer: `messages`, `events`. */
+  readonly serve?: readonly string[]
 }

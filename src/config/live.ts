@@ -14,7 +14,7 @@ import type { LoadedConfig } from './load.ts'
 import { checkServices, exposesOf, mapsOf, resolveOptions, withOwnNames } from './options.ts'
 import type { Sources } from './sources.ts'
 import { settingsOf } from './origins.ts'
-import { isLabel } from './schema.ts'
+import { isLabel } from './values.ts'
 import type {
   AdminControl,
   ConfigChange,
@@ -28,8 +28,7 @@ import type {
 import type { GatewayEvent } from '../gateway/model/events.ts'
 import { type ExposeSpec, parseExposeSpec } from '../gateway/model/expose-spec.ts'
 import { type MapSpec, parseMapSpec } from '../gateway/model/map-spec.ts'
-import { desiredOf, LIVE_KEYS } from '../gateway/model/options.ts'
-import type { Desired, GatewayOptions } from '../gateway/model/options.ts'
+import { type Desired, desiredOf, type GatewayOptions, LIVE_KEYS } from '../gateway/model/options.ts'
 import type { ExposedRecord, MappedRecord, SettingRecord, StatusRecord } from '../gateway/model/records.ts'
 
 /** What the admin socket offers: the operations of both, and a status that includes the configuration. */
@@ -41,6 +40,7 @@ export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminCo
     exposures: () => gateway.exposures(),
     connections: () => gateway.connections(),
     recent: () => gateway.recent(),
+    messages: gateway.messages,
     whois: (local) => gateway.whois(local),
     ping: (peer, seq, timeoutMs) => gateway.ping(peer, seq, timeoutMs),
     bench: (peer, options) => gateway.bench(peer, options),
@@ -493,4 +493,5 @@ const KEY_NAMES: Readonly<Record<string, string>> = {
   pinned: 'peers',
   adminSocket: 'admin.socket',
   allowLan: '--allow-lan',
+  serve: 'serve',
 }

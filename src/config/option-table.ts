@@ -82,7 +82,7 @@ export const OPTIONS = {
     flag: '--state-dir <dir>',
     variable: 'STATE_DIR',
     key: 'node.stateDir',
-    text: 'Folder for everything kept between runs; default: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate',
+    text: 'Folder foreverything kept between runs; default: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate',
   },
   identity: {
     flag: '--identity <file>',
@@ -110,6 +110,13 @@ export const OPTIONS = {
     key: 'expose',
     repeatable: true,
     text: 'Expose a local service to trusted peers: PORT[/udp]=TARGET[,allow=PEER]...',
+  },
+  serve: {
+    flag: '--serve <service>',
+    variable: 'SERVE',
+    key: 'serve',
+    repeatable: true,
+    text: 'Service of the gateway itself to offer to every trusted peer: messages (messages and files, port 1001) or events (a broker, port 1002)',
   },
   admin: {
     flag: '--admin <socket>',

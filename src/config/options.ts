@@ -37,12 +37,12 @@ import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
 import type { Transport } from '../proto/rendezvous/beacon-way.ts'
 import { blamed } from './blame.ts'
+import { servedBy } from './served.ts'
 import type { Sources } from './sources.ts'
 import { flagName, OPTIONS, variableName } from './option-table.ts'
 import { adminSocketOf, expandHome, identityFileOf, stateDirOf, variable, words } from './paths.ts'
+import { Config, DnsSection } from './schema.ts'
 import {
-  Config,
-  DnsSection,
   FINGERPRINT_FORM,
   isFingerprint,
   isFixedEndpoint,
@@ -55,7 +55,7 @@ import {
   PROXY_FORM,
   TRANSPORT_FORM,
   TRANSPORTS,
-} from './schema.ts'
+} from './values.ts'
 
 /**
  * @throws PilotError USAGE for a bad flag, variable or combination, CONFLICT for a name or port given twice; with
@@ -125,6 +125,7 @@ function combined(sources: Sources): GatewayOptions {
     ...frontsOf(withFronts(config, pick)),
     ...networksOf(sources),
     ...driverOf(sources),
+    ...servedBy(sources),
     ...daemonOf(sources),
   }
 }

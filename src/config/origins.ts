@@ -51,6 +51,7 @@ export function settingsOf(sources: Sources, edits: CommandEdits = NO_EDITS): Se
     ...[
       ...SINGLE.map((name) => single(name, sources, options, places)),
       ...trust(sources, places),
+      ...listOrigins('serve', sources.flags, sources.env).map((item) => ({ key: OPTIONS.serve.key, ...item })),
       ...fileOnly(sources, places),
     ].filter(({ key }) => !isReplaced(key)),
     ...sections.flatMap(({ key, value }) =>
@@ -128,10 +129,11 @@ function single(name: SingleName, { flags, env }: Sources, options: GatewayOptio
 
 /** Settings without a flag: every value of the sections that only a file can have. */
 function fileOnly({ file }: Sources, places: Places): SettingRecord[] {
-  const { node, peers, http, dns } = file?.config ?? Config.parse({ version: 1 })
+  const { node, peers, http, dns, serve } = file?.config ?? Config.parse({ version: 1 })
   const sections = {
     node: { networks: node.networks, tags: node.tags },
     peers,
+    ...(serve !== undefined && { serve }),
     ...(http !== undefined && { http: { origins: http.origins } }),
     ...(dns !== undefined && { dns: { domain: dns.domain, ports: dns.ports } }),
   }
@@ -176,10 +178,10 @@ class Places {
   }
 }
 
-type ListName = 'trust' | 'map' | 'expose'
+type ListName = 'trust' | 'map' | 'expose' | 'serve'
 type SingleName = Exclude<OptionName, ListName | 'config'>
 
-const LISTS: readonly ListName[] = ['trust', 'map', 'expose']
+const LISTS: readonly ListName[] = ['trust', 'map', 'expose', 'serve']
 const SINGLE = OPTION_NAMES.filter(
   (name): name is SingleName => name !== 'config' && !LISTS.some((list) => list === name),
 )

@@ -10,9 +10,6 @@ import { z } from 'zod'
 import { isHostname, parseAddress, parsePeerName } from '../base/address.ts'
 import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
-import { parseEndpoint } from '../base/types.ts'
-import { beaconTargets, listOf, parseFingerprint } from '../runtime/net/endpoints.ts'
-import { parseProxy } from '../runtime/net/proxy.ts'
 import { CLIENT_FORM, isClientBlock } from '../gateway/model/clients.ts'
 import { ALLOW_FORM, isTag, parseAllow, TAG_FORM, tagOf, TRUSTED } from '../gateway/model/allow.ts'
 import { DURATION_FORM, parseDuration } from '../gateway/model/duration.ts'
@@ -24,13 +21,12 @@ import {
   parseTarget,
 } from '../gateway/model/expose-spec.ts'
 import { HOST_FORM } from '../gateway/model/host-policy.ts'
-import { parseListen, parsePort } from '../gateway/model/listen.ts'
+import { parseListen } from '../gateway/model/listen.ts'
 import {
   BALANCE_FORM,
   BALANCES,
   isProbePath,
   isProbeService,
-  LOCALHOST,
   parseProbe,
   PROBE_FORM,
   PROBE_PATH_FORM,
@@ -39,11 +35,22 @@ import {
 import { PATH_FORM, PATH_POLICIES } from '../gateway/model/path-policy.ts'
 import { failing, portsOf } from '../gateway/model/spec-text.ts'
 import { keyText, OPTIONS } from './option-table.ts'
-
-export const TRANSPORTS = ['auto', 'udp', 'tcp'] as const
-export const TRANSPORT_FORM = 'auto, udp or tcp'
-export const PROXY_FORM = 'auto, off, or a URL as "http://proxy.example:3128"'
-export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
+import {
+  FINGERPRINT_FORM,
+  isBeacons,
+  isFingerprint,
+  isFixedEndpoint,
+  isLabel,
+  isOrigin,
+  isProxy,
+  isRegistry,
+  isWebUrl,
+  parseLocal,
+  parsePortRange,
+  PROXY_FORM,
+  TRANSPORT_FORM,
+  TRANSPORTS,
+} from './values.ts'
 
 const networkText = 'the number of a network from 1 to 65535, or { id, tokenFile }'
 const networkId = z.int({ error: networkText }).min(1, { error: networkText }).max(65_535, { error: networkText })
@@ -228,7 +235,7 @@ const ExposeEntry = section({
     .min(1, { error: 'at least one peer, or no `allow` at all' })
     .default([TRUSTED])
     .describe(
-      'Who may connect: "trusted" for every trusted peer, or some of them: single peers, "key:BASE64", "net:ID" for members of a network, "tag:NAME" for nodes with a tag; "invited" alone for holders of a ticket only.',
+      'Who may connect: "trusted" forevery trusted peer, or some of them: single peers, "key:BASE64", "net:ID" for members of a network, "tag:NAME" for nodes with a tag; "invited" alone for holders of a ticket only.',
     ),
   path: z
     .enum(['any', 'direct'], { error: 'any or direct' })
@@ -306,6 +313,53 @@ export const DnsSection = section({
     ),
 })
 
+const bytes = z.int({ error: 'bytes, from 1048576' }).min(1_048_576, { error: 'bytes, from 1048576' }).optional()
+const allowList = list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined))
+  .min(1, { error: 'at least one peer, or no `allow` at all' })
+  .default([TRUSTED])
+const hookForm = '{ exec: [COMMAND, ARGUMENTS…] } or { post: URL }'
+const topicForm = 'a list of topics, as "news" or "ci.*"'
+const ServeSection = section({
+  messages: section({
+    allow: allowList.describe('Who may send, as of an exposure. Answers to what this node sent always arrive.'),
+    inbox: filePath.optional().describe('Folder of messages. Default: inbox in the state folder.'),
+    received: filePath.optional().describe('Folder of files. Default: received in the state folder.'),
+    inboxBytes: bytes.describe(
+      'Disk space for messages; beyond it, the oldest of the peer with most are removed. Default: 256 MiB.',
+    ),
+    receivedBytes: bytes.describe(
+      'Disk space for files, half of it for one peer; beyond it, files are refused. Default: 8 GiB.',
+    ),
+    hook: z
+      .union(
+        [
+          section({
+            exec: list(z.string())
+              .min(1)
+              .describe('Command and arguments; it gets the record as JSON on its standard input.'),
+          }),
+          section({ post: text(hookForm, isWebUrl).describe('URL that gets the record as JSON in a POST.') }),
+        ],
+        { error: hookForm },
+      )
+      .optional()
+      .describe('Is told of each arrival.'),
+  })
+    .optional()
+    .describe(
+      'Data exchange, port 1001: messages and files of peers, kept on disk. Absent: only answers to what this node sent.',
+    ),
+  events: section({
+    allow: allowList.describe('Who may publish and subscribe, as of an exposure. Guests never may.'),
+    topics: list(text(topicForm, (value) => value !== '' && !value.slice(0, -1).includes('*')))
+      .min(1, { error: topicForm })
+      .optional()
+      .describe('Topics that may be used: names, or beginnings such as "ci.*". Absent: all.'),
+  })
+    .optional()
+    .describe('A broker of events, port 1002. Absent: the port is closed.'),
+})
+
 const AdminSection = section({
   socket: filePath.optional().describe(keyText('admin')),
 })
@@ -332,81 +386,10 @@ export const Config = section({
   proxy: ProxySection.optional().describe('A proxy to all trusted peers by name. Absent: off.'),
   dns: DnsSection.optional().describe('A DNS responder for the names of trusted peers. Absent: off.'),
   driver: DriverSection.prefault({}).describe('The socket of a pilot daemon, served from this node.'),
+  serve: ServeSection.optional().describe('Services of the gateway itself that peers may use. Absent: none but echo.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>
-
-/** `80`, `"8000-8010"` or `"53/udp"` as first and last port; undefined for anything else. */
-export function parsePortRange(
-  value: number | string,
-): { readonly first: number; readonly last: number; readonly protocol: 'tcp' | 'udp' } | undefined {
-  const [, from, to, protocol] = /^(\d+)(?:-(\d+))?(?:\/(tcp|udp))?$/.exec(String(value)) ?? []
-  const first = parsePort(from ?? '')
-  const last = parsePort(to ?? from ?? '')
-  return first === undefined || last === undefined || last < first
-    ? undefined
-    : { first, last, protocol: protocol === 'udp' ? 'udp' : 'tcp' }
-}
-
-/** Scheme, host and port, as in a browser's `Origin`. */
-function isOrigin(value: string): boolean {
-  return URL.canParse(value) && new URL(value).origin === value
-}
-
-export function isLabel(value: string): boolean {
-  return /^[\w.:-]{1,64}$/.test(value)
-}
-
-/** Where a mapping listens: a port alone means localhost, as in a map spec; an address alone is for several ports. */
-export function parseLocal(value: number | string): { readonly address: string; readonly port: number } | undefined {
-  const written = String(value)
-  if (isIP(written) > 0) return { address: written, port: 0 }
-  const port = parsePort(written, 0)
-  return port === undefined ? parseListen(written) : { address: LOCALHOST, port }
-}
-
-/** `host:port`, perhaps behind `tls://`. */
-export function isRegistry(value: string): boolean {
-  return listOf(value).every((one) => isHostPort(one.replace(/^tls:\/\//, '')))
-}
-
-export function isBeacons(value: string): boolean {
-  try {
-    const { udp, wss } = beaconTargets(value)
-    return [...udp, ...wss].every(({ port }) => port > 0)
-  } catch {
-    return false
-  }
-}
-
-/** `auto`, `off` or a URL. */
-export function isProxy(value: string): boolean {
-  if (value === 'auto' || isProxyOff(value)) return true
-  try {
-    parseProxy(value)
-    return true
-  } catch {
-    return false
-  }
-}
-
-export function isProxyOff(value: string): boolean {
-  return /^(off|none|no|false|direct)$/.test(value)
-}
-
-export function isFingerprint(value: string): boolean {
-  return parseFingerprint(value) !== undefined
-}
-
-/** A host name or address and a port that can be dialled. */
-export function isHostPort(value: string): boolean {
-  return (parseEndpoint(value)?.port ?? 0) > 0
-}
-
-/** A literal address and a port that others can send to. */
-export function isFixedEndpoint(value: string): boolean {
-  return (parseListen(value)?.port ?? 0) > 0
-}
 
 function text(expected: string, holds: (value: string) => boolean) {
   return z.string({ error: expected }).refine(holds, { error: expected })

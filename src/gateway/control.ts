@@ -2,7 +2,9 @@
  * The operations of a running gateway. `Gateway` is one in this process; `AdminControl` is what its admin socket
  * offers: the gateway's operations and those of its live configuration.
  */
-import type { Overlay } from '../runtime/overlay.ts'
+import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
+import type { EventControl } from '../services/events/desk.ts'
+import type { MessageControl } from '../services/messages/desk.ts'
 import type { Changes, ReadyEvent } from './model/events.ts'
 import type { Desired } from './model/options.ts'
 import type {
@@ -77,6 +79,7 @@ export interface GatewayControl {
    * @throws PilotError TICKET_INVALID, TICKET_EXPIRED, TICKET_USED, USAGE, CONFLICT, REGISTRY_UNREACHABLE, TIMED_OUT.
    */
   redeem(ticket: string): Promise<TicketUseRecord>
+  readonly messages: MessageControl
   /** Accepts no new connections, at all or at one exposure; open ones continue. @throws PilotError NOT_FOUND. */
   drain(exposure?: string): Promise<DrainRecord>
   /** Accepts them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or if something can no longer be bound. */
@@ -146,6 +149,9 @@ export interface ConfigChange {
 /** A gateway in this process. */
 export interface Gateway extends GatewayControl, AsyncDisposable {
   ready(): ReadyEvent
+  readonly events: EventControl
+  /** A stream to `PEER:PORT`. @throws PilotError: like `dial` of the overlay. */
+  dial(target: string, signal?: AbortSignal): Promise<OverlayStream>
   /** Its overlay, to dial and listen in addition to its mappings and exposures. */
   readonly overlay: Overlay
   /** An uncaught exception: logged and counted; everything else continues. */

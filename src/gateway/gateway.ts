@@ -20,7 +20,6 @@ import type { Release } from '../runtime/files/lock.ts'
 import { Fronts, frontsOf } from './fronts/fronts.ts'
 import type { FrontRecord, FrontSpec, Running } from './fronts/front.ts'
 import { observersOf, observerTable } from './fronts/observe.ts'
-import { desiredOf } from './model/options.ts'
 import { TrustDesk } from './trust-desk.ts'
 import { holdState } from './state-lock.ts'
 import { nodeRecord, statusOf } from './status.ts'
@@ -33,35 +32,19 @@ import type { Gateway, GatewayControl } from './control.ts'
 import type { Changes, GatewayEvent, ReadyEvent } from './model/events.ts'
 import type { ExposeSpec } from './model/expose-spec.ts'
 import { type MapSpec, parseTargetName } from './model/map-spec.ts'
-import type { Desired, GatewayOptions } from './model/options.ts'
-import type {
-  BenchOptions,
-  BenchRecord,
-  DoctorRecord,
-  DrainRecord,
-  ExplainRecord,
-  ExposedRecord,
-  HostRecord,
-  MappedRecord,
-  PeerRecord,
-  PendingTrustRecord,
-  PingRecord,
-  RecentRecord,
-  ResolveRecord,
-  StatusRecord,
-  TicketRecord,
-  TicketUseRecord,
-  TrustRecord,
-  TrustRequestRecord,
-  WhoisRecord,
-} from './model/records.ts'
+import { type Desired, desiredOf, type GatewayOptions } from './model/options.ts'
+import type { BenchOptions, ExposedRecord, MappedRecord, StatusRecord } from './model/records.ts'
 import { Tickets } from './tickets/tickets.ts'
 import { configuredTags, selfAssignedTags, type ConfiguredTags } from './model/tags.ts'
 import type { OwnPorts } from './own-ports.ts'
+import type { Services } from './services.ts'
 import { whois } from './diagnose/whois.ts'
 import { TimeBoxes } from './expose/time-box.ts'
 import { UdpExposure } from './expose/udp.ts'
 import { UdpMapping } from './map/udp.ts'
+
+/** What a method of the control returns. */
+type Reply<Name extends keyof GatewayControl> = GatewayControl[Name] extends (...args: never) => infer R ? R : never
 
 export interface GatewayDeps {
   readonly log: Logger
@@ -101,6 +84,7 @@ class RunningGateway implements Gateway {
   #pool!: LoopbackPool
   #locks: Release[] = []
   #ownPorts: OwnPorts | undefined
+  #services!: Services
   #fronts!: Fronts
   #tickets!: Tickets
   #trustDesk!: TrustDesk
@@ -135,10 +119,11 @@ class RunningGateway implements Gateway {
     await this.#observer.become(this.#observersOf(this.#options)) // first, so that it can report that we are starting
     warnOfTags(selfAssignedTags(this.#tags, maps, exposes), log)
     const teller = new EventTeller(log, onEvent)
-    const { node, ownPorts } = await joinOverlay(this.#options, this.#deps, (event) => {
+    const { node, ownPorts, services } = await joinOverlay(this.#options, this.#deps, onEvent, (event) => {
       teller.tell(event)
       if (event.kind === 'trust') this.#tickets?.onTrust(event)
     })
+    this.#services = services
     this.#node = node
     this.#trustDesk = await TrustDesk.open(node, stateDir, log)
     this.#ownPorts = ownPorts
@@ -260,6 +245,7 @@ class RunningGateway implements Gateway {
       makeMapping: (spec) => this.#makeMapping(spec),
       onMapped: (record) => onEvent({ event: 'mapped', ...record }),
       mappings: () => this.#mappings.specs.filter(({ protocol }) => protocol === 'tcp'),
+      events: () => this.#services.eventPages.connect(),
       dialMapping: (name, signal) => this.#dialMapping(name, signal),
     })
   }
@@ -302,7 +288,7 @@ class RunningGateway implements Gateway {
     }
   }
 
-  async drain(exposure?: string): Promise<DrainRecord> {
+  async drain(exposure?: string): Reply<'drain'> {
     const isDraining = exposure === undefined ? this.#state === 'draining' : this.#exposures.record(exposure).draining
     if (exposure !== undefined) this.#exposures.drain(exposure)
     else {
@@ -315,7 +301,7 @@ class RunningGateway implements Gateway {
     return { state: 'draining', exposure: exposure ?? null, connections: this.#openOf(exposure) }
   }
 
-  async resume(exposure?: string): Promise<DrainRecord> {
+  async resume(exposure?: string): Reply<'drain'> {
     if (this.#stopping !== undefined) throw new PilotError('SHUTTING_DOWN', 'the gateway is stopping')
     if (exposure !== undefined) await this.#exposures.resume(exposure)
     else {
@@ -354,6 +340,7 @@ class RunningGateway implements Gateway {
     this.#mappings.stop()
     this.#exposures.stop()
     this.#trustDesk?.stop() // a failed start may not have reached it
+    this.#services?.stop()
     const { size } = this.#connections
     if (size > 0) this.#deps.log.info({ connections: size, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -393,14 +380,18 @@ class RunningGateway implements Gateway {
       exposures: this.exposures(),
       problems: this.doctor().checks.filter(({ state }) => state === 'fail'),
     }
-    return statusOf(this.#node, own, { ...this.#connections.counters, ...this.#fronts.counters })
+    return statusOf(this.#node, own, {
+      ...this.#connections.counters,
+      ...this.#fronts.counters,
+      ...this.#services?.counters,
+    })
   }
 
   get #observedAt(): string | null {
     return this.#observer.records[0]?.local ?? null
   }
 
-  peers(): readonly PeerRecord[] {
+  peers(): Reply<'peers'> {
     return this.#node.peers
   }
   mappings(): readonly MappedRecord[] {
@@ -413,46 +404,46 @@ class RunningGateway implements Gateway {
       return { ...record, ...(endsAt !== undefined && { endsAt }), ...(tickets > 0 && { tickets }) }
     })
   }
-  connections(): ReturnType<GatewayControl['connections']> {
+  connections(): Reply<'connections'> {
     return this.#connections.records
   }
-  recent(): RecentRecord {
+  recent(): Reply<'recent'> {
     const { recent, traffic } = this.#connections
     return { connections: recent, requests: this.#access.recent, traffic }
   }
 
-  ping(peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
+  ping(peer: string, seq: number, timeoutMs: number): Reply<'ping'> {
     return pingPeer(this.#node, peer, seq, timeoutMs)
   }
 
-  bench(peer: string, options: BenchOptions): Promise<BenchRecord> {
+  bench(peer: string, options: BenchOptions): Reply<'bench'> {
     return benchPeer(this.#node, peer, options)
   }
 
-  async resolve(name: string): Promise<ResolveRecord> {
+  async resolve(name: string): Reply<'resolve'> {
     return await this.#fronts.names.resolve(name)
   }
-  hosts(): readonly HostRecord[] {
+  hosts(): Reply<'hosts'> {
     return this.#fronts.names.hosts()
   }
-  invite(service: string | undefined, forMs: number, label?: string): Promise<TicketRecord> {
+  invite(service: string | undefined, forMs: number, label?: string): Reply<'invite'> {
     return this.#tickets.invite(this.exposures(), service, forMs, label)
   }
-  tickets(): ReturnType<GatewayControl['tickets']> {
+  tickets(): Reply<'tickets'> {
     return this.#tickets.list()
   }
-  cancelTicket(which: string): ReturnType<GatewayControl['cancelTicket']> {
+  cancelTicket(which: string): Reply<'cancelTicket'> {
     return this.#tickets.cancel(which)
   }
-  redeem(ticket: string): Promise<TicketUseRecord> {
+  redeem(ticket: string): Reply<'redeem'> {
     return this.#tickets.redeem(ticket)
   }
 
-  doctor(): DoctorRecord {
+  doctor(): Reply<'doctor'> {
     return diagnoseOverlay(this.#node)
   }
 
-  async explain(target: string): Promise<ExplainRecord> {
+  async explain(target: string): Reply<'explain'> {
     const mapping = this.#mappings.find(({ name, local }) => name === target || local === target)
     const { peer, port } = mapping ?? parseTargetName(target)
     const service = mapping === undefined ? undefined : this.#mappings.service(mapping.name)
@@ -463,29 +454,37 @@ class RunningGateway implements Gateway {
     )
   }
 
-  async trusted(): Promise<readonly TrustRecord[]> {
+  async trusted(): Reply<'trusted'> {
     return (await this.#trustDesk.trusted()).map((record) => {
       const label = this.#tickets.labelOf(record.nodeId)
       return { ...record, ...(label !== undefined && { label }) }
     })
   }
-  pending(): Promise<readonly PendingTrustRecord[]> {
+  pending(): Reply<'pending'> {
     return this.#trustDesk.pending()
   }
-  requestTrust(peer: string, reason: string): Promise<TrustRequestRecord> {
+  requestTrust(peer: string, reason: string): Reply<'requestTrust'> {
     return this.#trustDesk.request(peer, reason)
   }
-  approveTrust(peer: string, forMs?: number): Promise<TrustRecord> {
+  approveTrust(peer: string, forMs?: number): Reply<'approveTrust'> {
     return this.#trustDesk.approve(peer, forMs)
   }
-  rejectTrust(peer: string): Promise<TrustRecord> {
+  rejectTrust(peer: string): Reply<'approveTrust'> {
     return this.#trustDesk.reject(peer)
   }
-  revokeTrust(peer: string): Promise<TrustRecord> {
+  revokeTrust(peer: string): Reply<'approveTrust'> {
     return this.#trustDesk.revoke(peer)
   }
 
-  async whois(local: string): Promise<WhoisRecord> {
+  get messages(): GatewayControl['messages'] {
+    return this.#services.messages
+  }
+  get events(): Gateway['events'] {
+    return this.#services.events
+  }
+  readonly dial: Gateway['dial'] = (target, signal) => this.#node.dial(target, signal)
+
+  async whois(local: string): Reply<'whois'> {
     return whois((end) => this.#connections.find(end)?.record ?? this.#fronts.findClient(end), this.#node, local)
   }
 }

@@ -6,21 +6,25 @@ import { OverlayNode } from '../runtime/node/node.ts'
 import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
 import { serveHandshakes } from '../services/handshake.ts'
 import { WellKnown } from '../services/well-known.ts'
+import type { GatewayEvent } from './model/events.ts'
 import type { GatewayOptions } from './model/options.ts'
 import { OwnPorts } from './own-ports.ts'
+import { Services } from './services.ts'
 
 export interface Joined {
   readonly node: Overlay
   readonly ownPorts: OwnPorts | undefined // a daemon has its own
+  readonly services: Services
 }
 
 /** The configured daemon, or our own node with the services that are built into a daemon. */
 export async function joinOverlay(
   options: GatewayOptions,
   { log, version }: { readonly log: Logger; readonly version: string },
-  onEvent: (event: OverlayEvent) => void,
+  onEvent: (event: GatewayEvent) => void,
+  onOverlay: (event: OverlayEvent) => void,
 ): Promise<Joined> {
-  const { daemon, driver, trust, stateDir, exposes } = options
+  const { daemon, driver, trust, exposes } = options
   const direct = [...options.maps, ...exposes].find(({ path }) => path === 'direct')
   if (daemon !== undefined && direct !== undefined)
     throw new PilotError(
@@ -30,18 +34,39 @@ export async function joinOverlay(
       undefined,
       'Run without --daemon, or leave out path: direct.',
     )
-  if (daemon !== undefined)
-    return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), ownPorts: undefined }
-  const parts: { ownPorts?: OwnPorts } = {} // not yet, when the first events come
-  const node = await OverlayNode.start(options, log, (event) => {
-    onEvent(event)
+  const parts: { services?: Services; ownPorts?: OwnPorts } = {} // not yet, when the first events come
+  const tell = (event: OverlayEvent): void => {
+    onOverlay(event)
     if (event.kind === 'trust') parts.ownPorts?.onTrust()
-  })
+    if (event.kind === 'peer' && event.state === 'connected') parts.services?.onPeer(event.node)
+  }
+  if (daemon !== undefined) {
+    const node = await DaemonNode.start({ ...daemon, trust }, log, tell)
+    const services = (parts.services = await openServices(node, options, log, onEvent))
+    return { node, ownPorts: undefined, services }
+  }
+  const node = await OverlayNode.start(options, log, tell)
   await serveHandshakes(node, log)
-  const wellKnown = new WellKnown(node, stateDir, log, (received) => onEvent({ kind: 'message', ...received }))
+  const services = (parts.services = await openServices(node, options, log, onEvent))
+  const wellKnown = new WellKnown(services.ports)
   await wellKnown.serve(portsOf(exposes))
   parts.ownPorts = new OwnPorts(node, wellKnown, driver, version, log)
-  return { node, ownPorts: parts.ownPorts }
+  return { node, ownPorts: parts.ownPorts, services }
+}
+
+/** If that fails, the node must not stay behind. */
+async function openServices(
+  node: Overlay,
+  options: GatewayOptions,
+  log: Logger,
+  onEvent: (event: GatewayEvent) => void,
+): Promise<Services> {
+  try {
+    return await Services.open(node, options, log, onEvent)
+  } catch (error) {
+    await node.stop()
+    throw error
+  }
 }
 
 /** The overlay ports that these exposures listen on for streams. */

@@ -52,9 +52,6 @@ export class EventTeller {
           'our trust request was not delivered; retrying',
         )
         return
-      case 'message':
-        this.#onMessage(event)
-        return
       case 'trust':
         this.#onTrust(event)
         return
@@ -80,12 +77,6 @@ export class EventTeller {
       case 'daemon':
         this.#onDaemon(event)
     }
-  }
-
-  #onMessage(event: Extract<OverlayEvent, { kind: 'message' }>): void {
-    const { node: nodeId, peerName: peer, type, bytes, path } = event
-    this.#log.info({ peer, nodeId, type, bytes, path }, 'a peer has sent something')
-    this.#onEvent({ event: 'message', peer, nodeId, type, bytes, path })
   }
 
   /** The pair that we revoke may be gone already: the other side revoked it too, or it was never there (a guest). */

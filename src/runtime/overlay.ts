@@ -316,15 +316,6 @@ export type OverlayEvent =
   | { readonly kind: 'auth_refused'; readonly node: NodeId; readonly why: string; readonly from: string }
   /** The registry does not deliver our request for trust to this peer, for a reason not reported before. */
   | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }
-  /** A peer sent a message or a file; it is kept at `path`. */
-  | {
-      readonly kind: 'message'
-      readonly node: NodeId
-      readonly peerName: string
-      readonly type: string
-      readonly bytes: number
-      readonly path: string
-    }
   | {
       readonly kind: 'trust'
       readonly node: NodeId

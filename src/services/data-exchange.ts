@@ -1,39 +1,35 @@
-/** Port 1001: messages and files of trusted peers, and of those that we have just sent some, kept in the inbox, each answered with an ACK frame (services.md §6). */
-import { utf8 } from '../base/bytes.ts'
+/**
+ * Port 1001: messages and files of peers, kept in the inbox (services.md §6, today.md 2.6). `proto/messages/receiver.ts`
+ * knows what to do with the bytes; here are the streams, and what it asks of the disk.
+ */
 import { DATA_PORT } from '../base/overlay-ports.ts'
-import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../base/logger.ts'
+import { type Arriving, type Outcome, receive, type ReceiverAsk, type ReceiverEnd } from '../proto/messages/receiver.ts'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
-import type { DataFrame } from '../wire/data-frame.ts'
-import { dataFrameBytes, decodeDataFrame, encodeDataFrame } from '../wire/data-frame.ts'
-import type { Inbox, Sender } from './inbox.ts'
+import type { Draft } from './messages/draft.ts'
+import type { Inbox, Sender } from './messages/inbox.ts'
+import type { Claim } from './messages/transfers.ts'
 import { Shares } from './shares.ts'
 
-export interface Received {
-  readonly node: NodeId
-  readonly peerName: string
-  readonly type: string
-  readonly bytes: number
-  readonly path: string
-}
-
 /**
- * @param onReceived is called with what was kept. The port is closed to guests, which were admitted for one service,
- *   and to peers that are not trusted, unless they answer (quirk Q28).
+ * @param admits whether this peer may send us something. Guests never may, since they were admitted for one service; who
+ *   answers us always may (quirk Q28).
  */
 export async function serveDataExchange(
-  node: Pick<Overlay, 'listen' | 'trustOf'>,
+  node: Pick<Overlay, 'listen' | 'trustOf' | 'keyOf'>,
   inbox: Inbox,
   log: Logger,
-  onReceived: (received: Received) => void,
+  admits: (incoming: Incoming) => Promise<boolean>,
 ): Promise<Listener> {
   const shares = new Shares(MAX_DATA_STREAMS, MAX_DATA_STREAMS_PER_PEER)
   const take = async (incoming: Incoming): Promise<void> => {
-    const standing = await node.trustOf(incoming.peer)
-    const isAdmitted = standing === undefined ? incoming.isReply === true : standing.guest !== true
+    const isGuest = (await node.trustOf(incoming.peer))?.guest === true
+    const isAdmitted = !isGuest && (incoming.isReply === true || (await admits(incoming)))
     if (!isAdmitted || !shares.take(incoming.peer)) return incoming.refuse()
+    const from = { node: incoming.peer, name: incoming.peerName, key: node.keyOf(incoming.peer) }
     try {
-      await takeFrames(incoming, inbox, onReceived)
+      const end = await new Reception(incoming.accept(), inbox, from).run()
+      if (end !== 'ended') log.debug({ nodeId: incoming.peer, why: end }, 'a data exchange was ended')
     } finally {
       shares.release(incoming.peer)
     }
@@ -45,74 +41,139 @@ export async function serveDataExchange(
   })
 }
 
-async function takeFrames(incoming: Incoming, inbox: Inbox, onReceived: (received: Received) => void): Promise<void> {
-  const { peer, peerName } = incoming
-  const stream = incoming.accept()
-  const reader = new FrameReader()
-  try {
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-      reader.push(chunk)
-      for (let frame = reader.take(); frame !== undefined; frame = reader.take()) {
-        if (frame === 'too_long') return void stream.destroy()
-        await answer(stream, frame, async () => {
-          const path = await keep(inbox, { node: peer, name: peerName }, frame)
-          if (path !== undefined)
-            onReceived({ node: peer, peerName, type: frame.type.toLowerCase(), bytes: frame.content.length, path })
-        })
+/** One connection. */
+class Reception {
+  readonly #stream: OverlayStream
+  readonly #inbox: Inbox
+  readonly #from: Sender
+  readonly #chunks: AsyncIterator<Uint8Array>
+  #arriving: Arriving | undefined
+  #draft: Draft | undefined
+  #claim: Claim | undefined
+
+  constructor(stream: OverlayStream, inbox: Inbox, from: Sender) {
+    this.#stream = stream
+    this.#inbox = inbox
+    this.#from = from
+    stream.on('error', () => {}) // the reads report it; later ones concern no one
+    this.#chunks = (stream as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+  }
+
+  async run(): Promise<ReceiverEnd> {
+    const machine = receive()
+    try {
+      for (let step = machine.next(); ;) {
+        if (step.done === true) return step.value
+        step = machine.next(await this.#perform(step.value))
+      }
+    } finally {
+      await this.#draft?.discard()
+      if (this.#claim !== undefined) await this.#inbox.release(this.#claim)
+      this.#stream.end()
+      this.#stream.destroySoon()
+    }
+  }
+
+  async #perform(ask: ReceiverAsk): Promise<Outcome> {
+    switch (ask.do) {
+      case 'more':
+        return await this.#more()
+      case 'write':
+        return await this.#write(ask.bytes)
+      case 'clock':
+        return { ns: BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1_000n }
+      case 'discard':
+        await this.#draft?.discard()
+        this.#draft = undefined
+        return {}
+      case 'release':
+        if (this.#claim !== undefined) await this.#inbox.release(this.#claim)
+        this.#claim = undefined
+        return {}
+      default:
+        try {
+          return await this.#store(ask)
+        } catch (error) {
+          return { refusal: refusalOf(error) }
+        }
+    }
+  }
+
+  async #store(
+    ask: Extract<ReceiverAsk, { do: 'begin' | 'append' | 'commit' | 'claim' | 'put' | 'finish' }>,
+  ): Promise<Outcome> {
+    const [inbox, from] = [this.#inbox, this.#from]
+    switch (ask.do) {
+      case 'begin': {
+        const draft = await inbox.begin(from, ask.arriving)
+        if (draft === 'duplicate') return { duplicate: true }
+        if ('refusal' in draft) return draft
+        this.#arriving = ask.arriving
+        this.#draft = draft
+        return {}
+      }
+      case 'append':
+        await this.#draft!.append(ask.bytes)
+        return {}
+      case 'commit': {
+        const draft = this.#draft!
+        await inbox.commit(from, this.#arriving!, draft)
+        this.#draft = undefined
+        return {}
+      }
+      case 'claim': {
+        const claim = await inbox.claim(from, ask.init)
+        if (claim === 'duplicate') return { duplicate: true }
+        if ('refusal' in claim) return claim
+        this.#claim = claim
+        return { offset: claim.offset }
+      }
+      case 'put':
+        return refused(await inbox.put(this.#claim!, ask.bytes))
+      case 'finish': {
+        const kept = await inbox.finish(from, this.#claim!)
+        return refused(typeof kept === 'string' ? kept : undefined)
       }
     }
-  } finally {
-    stream.end()
-    stream.destroySoon()
-  }
-}
-
-async function answer(stream: OverlayStream, frame: DataFrame, work: () => Promise<void>): Promise<void> {
-  let text = `ACK ${frame.type} ${frame.content.length} bytes`
-  try {
-    await work()
-  } catch (error) {
-    text = `ERR ${frame.type} save failed: ${(error as Error).message.split(',')[0]}` // not one of our paths
-  }
-  stream.write(encodeDataFrame('TEXT', utf8(text)))
-}
-
-/** As in the reference: unknown types and files without a name are acknowledged but not kept. */
-async function keep(inbox: Inbox, from: Sender, { type, name, content }: DataFrame): Promise<string | undefined> {
-  if (type === 'FILE') return name === '' ? undefined : await inbox.saveFile(name, from, content, new Date())
-  if (type === 'TEXT' || type === 'JSON' || type === 'BINARY')
-    return await inbox.saveMessage(type, from, content, new Date())
-  return undefined
-}
-
-/** Collects chunks until a frame is complete; a frame of many chunks is joined once, not once per chunk. */
-class FrameReader {
-  #chunks: Uint8Array[] = []
-  #bytes = 0
-  #wanted = 1
-
-  push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk)
-    this.#bytes += chunk.length
   }
 
-  take(): DataFrame | 'too_long' | undefined {
-    if (this.#bytes < this.#wanted) return undefined
-    const joined = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
-    const frame = decodeDataFrame(joined)
-    if (frame === 'incomplete') {
-      this.#chunks = [joined]
-      this.#wanted = dataFrameBytes(joined)
-      return undefined
+  async #more(): Promise<Outcome> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<IteratorReturnResult<undefined>>((resolve) => {
+      timer = setTimeout(() => resolve({ done: true, value: undefined }), IDLE_MS).unref() // the socket keeps us alive
+    })
+    const next = this.#chunks.next()
+    next.catch(() => {}) // if it is late
+    const { done, value } = await Promise.race([next, late])
+    clearTimeout(timer)
+    return done === true ? {} : { bytes: value }
+  }
+
+  /** An answer that no one reads holds up only this connection, and not forever. */
+  async #write(bytes: Uint8Array): Promise<Outcome> {
+    if (!this.#stream.write(bytes)) {
+      const timer = setTimeout(() => this.#stream.destroy(), IDLE_MS).unref()
+      await new Promise<void>((resolve) => {
+        this.#stream.once('drain', resolve).once('close', resolve)
+      })
+      clearTimeout(timer)
     }
-    if (frame === 'too_long') return frame
-    this.#chunks = frame.frameBytes < joined.length ? [joined.subarray(frame.frameBytes)] : []
-    this.#bytes = joined.length - frame.frameBytes
-    this.#wanted = 1
-    return frame
+    return {}
   }
 }
 
-/** Each may hold a frame of 16 MiB in memory. Further ones are refused. */
-const MAX_DATA_STREAMS = 8
-const MAX_DATA_STREAMS_PER_PEER = 4
+function refused(refusal: string | undefined): Outcome {
+  return refusal === undefined ? {} : { refusal }
+}
+
+/** Of an error of the file system, its code alone: the message has one of our paths. */
+function refusalOf(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT' ? 'the disk is full' : (code ?? 'it could not be kept')
+}
+
+/** Further ones are refused. */
+const MAX_DATA_STREAMS = 64
+const MAX_DATA_STREAMS_PER_PEER = 8
+/** Without a byte, or with an answer that is not read. As in the reference. */
+const IDLE_MS = 120_000

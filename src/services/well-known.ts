@@ -1,26 +1,16 @@
 /**
- * The services that every reference node offers: echo and data exchange. The operator's own services on these ports
- * replace them.
+ * The services on well-known ports that a node offers on its own. The operator's own services on these ports replace
+ * them.
  */
-import type { Logger } from '../base/logger.ts'
-import type { Listener, Overlay } from '../runtime/overlay.ts'
-import type { Received } from './data-exchange.ts'
-import { DATA_PORT, ECHO_PORT } from '../base/overlay-ports.ts'
-import { serveDataExchange } from './data-exchange.ts'
-import { serveEcho } from './echo.ts'
-import { Inbox } from './inbox.ts'
+import type { Listener } from '../runtime/overlay.ts'
 
 export class WellKnown {
   readonly #services: ReadonlyMap<number, () => Promise<Listener>>
   readonly #open = new Map<number, Listener>()
 
-  /** @param stateDir holds what peers send, in `inbox` and `received`. */
-  constructor(node: Overlay, stateDir: string, log: Logger, onReceived: (received: Received) => void) {
-    const inbox = new Inbox(stateDir)
-    this.#services = new Map([
-      [ECHO_PORT, () => serveEcho(node)],
-      [DATA_PORT, () => serveDataExchange(node, inbox, log, onReceived)],
-    ])
+  /** @param services by port, each with what makes it listen. */
+  constructor(services: ReadonlyMap<number, () => Promise<Listener>>) {
+    this.#services = services
   }
 
   /** Frees those ports; open streams continue. @param taken ports that the operator uses for other services. */

@@ -237,6 +237,8 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     rendezvous: ['.'],
     trust: ['.'],
     driver: ['.'], // of a client of our socket; no part of the node
+    messages: [],
+    events: [],
     node: 'all', // the only room that sees its siblings
   },
   runtime: {

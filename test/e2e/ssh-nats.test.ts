@@ -9,8 +9,9 @@ import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { userInfo } from 'node:os'
 import { eventually, format, pair, Stage } from './harness.ts'
+import type { Gateway } from './harness.ts'
 import type { Address, Pair } from './harness.ts'
-import { findProgram } from './program.ts'
+import { findProgram, MAIN } from './program.ts'
 import { noise, refusing } from './servers.ts'
 
 let stage: Stage
@@ -47,21 +48,13 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
     'ConnectTimeout=15',
   ]
   const user = userInfo().username
-  const ran = await stage.run(ssh, [...options, '-p', String(port), `${user}@${host}`, 'echo hello from $((6*7))'], {
-    timeoutMs: 30_000,
-  })
-  assert.deepEqual([ran.code, ran.stdout.trim()], [0, 'hello from 42'], ran.stderr)
-  const file = stage.path('upload.bin')
-  await writeFile(file, noise(3_000_000))
-  await writeFile(
-    stage.path('batch'),
-    `put ${file} ${stage.path('there.bin')}\nget ${stage.path('there.bin')} ${stage.path('back.bin')}\n`,
+  const ran = await stage.run(
+    ssh,
+    [...options, '-p', String(port), `${user}@${host}`, 'echo hello from $((6*7))'],
+    LIMIT,
   )
-  const moved = await stage.run(sftp, [...options, '-P', String(port), '-b', stage.path('batch'), `${user}@${host}`], {
-    timeoutMs: 30_000,
-  })
-  assert.equal(moved.code, 0, moved.stderr)
-  assert.ok((await readFile(stage.path('back.bin'))).equals(noise(3_000_000)))
+  assert.deepEqual([ran.code, ran.stdout.trim()], [0, 'hello from 42'], ran.stderr)
+  await overSftp(sftp, [...options, '-P', String(port)], `${user}@${host}`)
   const rsync = findProgram('rsync')
   if (rsync === undefined) t.diagnostic('not installed: rsync')
   else {
@@ -82,20 +75,21 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
           `${stage.path('tree')}/`,
           `${user}@${host}:${stage.path('copy')}/`,
         ],
-        { timeoutMs: 30_000 },
+        LIMIT,
       )
       assert.equal(synced.code, 0, synced.stderr)
       assert.ok((await readFile(stage.path('copy', 'one.bin'))).equals(noise(2_000_000, 2)))
       assert.equal(await readFile(stage.path('copy', 'inner', 'two.txt'), 'utf8'), text)
     }
   }
+  await overOwnNc(a, ssh, options)
   const nc = findProgram('nc')
   if (nc === undefined) return t.diagnostic('not installed: nc, so no ProxyCommand')
   const { proxy } = a.ready as unknown as { readonly proxy: string }
   const proxied = await stage.run(
     ssh,
     [...options, '-o', `ProxyCommand=${nc} -X 5 -x ${proxy} %h %p`, `${user}@agent-b.pilot`, 'echo by name'],
-    { timeoutMs: 30_000 },
+    LIMIT,
   )
   assert.deepEqual([proxied.code, proxied.stdout.trim()], [0, 'by name'], proxied.stderr)
 })
@@ -228,3 +222,26 @@ function addressOf(target: string): Address {
   const [host, port] = target.split(':')
   return { host: host!, port: Number(port) }
 }
+
+/** A file there and back. */
+async function overSftp(sftp: string, options: readonly string[], target: string): Promise<void> {
+  const file = stage.path('upload.bin')
+  await writeFile(file, noise(3_000_000))
+  await writeFile(
+    stage.path('batch'),
+    `put ${file} ${stage.path('there.bin')}\nget ${stage.path('there.bin')} ${stage.path('back.bin')}\n`,
+  )
+  const moved = await stage.run(sftp, [...options, '-b', stage.path('batch'), target], LIMIT)
+  assert.equal(moved.code, 0, moved.stderr)
+  assert.ok((await readFile(stage.path('back.bin'))).equals(noise(3_000_000)))
+}
+
+/** `pilotgate nc` as ProxyCommand. */
+async function overOwnNc(a: Gateway, ssh: string, options: readonly string[]): Promise<void> {
+  const proxy = `ProxyCommand=${process.execPath} ${MAIN} nc %h:22 --admin ${a.admin}`
+  const target = `${userInfo().username}@agent-b`
+  const { code, stdout, stderr } = await stage.run(ssh, [...options, '-o', proxy, target, 'echo by nc'], LIMIT)
+  assert.deepEqual([code, stdout.trim()], [0, 'by nc'], stderr)
+}
+
+const LIMIT = { timeoutMs: 30_000 }

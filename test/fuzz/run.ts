@@ -7,7 +7,10 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { equalBytes, fromHex, toHex } from '../../src/base/bytes.ts'
-import { decodeDataFrame } from '../../src/wire/data-frame.ts'
+import { decodeTag } from '../../src/wire/data-frame.ts'
+import { EventReader } from '../../src/wire/event-frame.ts'
+import { decodeFileStep, encodeFileStep } from '../../src/wire/file-step.ts'
+import { MemoryConnection, MemoryInbox } from '../unit/proto/messages/memory-inbox.ts'
 import { decodeIpcMessage, decodeIpcRequest, encodeIpcMessage, encodeIpcRequest } from '../../src/wire/ipc-messages.ts'
 import { RegistryFrameReader } from '../../src/wire/registry-messages.ts'
 import { damaged, feed, goodDatagrams, randomDatagram, randomSource } from './decoders.ts'
@@ -66,7 +69,16 @@ function feedStreams(bytes: Uint8Array): void {
   const message = decodeIpcMessage(bytes)
   if (typeof message === 'object' && message.kind !== 'json' && message.kind !== 'error')
     startsWith(bytes, encodeIpcMessage(message))
-  decodeDataFrame(bytes)
+  const step = decodeFileStep(bytes)
+  if (typeof step === 'object') assert.deepEqual(decodeFileStep(encodeFileStep(step)), step) // a text may be repaired
+  const events = new EventReader()
+  events.push(bytes)
+  while (typeof events.next() === 'object');
+  decodeTag(bytes)
+  const exchange = new MemoryConnection(new MemoryInbox())
+  exchange.push(bytes)
+  exchange.push(undefined)
+  assert.ok(exchange.end !== undefined, 'a connection that has ended is not over')
   const reader = new RegistryFrameReader(65_536)
   reader.push(bytes)
   for (let reply = reader.next(); typeof reply === 'object'; reply = reader.next());

@@ -13,7 +13,9 @@ import type { OverlayStream } from '../../src/runtime/overlay.ts'
 import { startRendezvous } from '../../src/server/rendezvous.ts'
 import type { Rendezvous } from '../../src/server/rendezvous.ts'
 import { serveHandshakes } from '../../src/services/handshake.ts'
-import { WellKnown } from '../../src/services/well-known.ts'
+import { serveDataExchange } from '../../src/services/data-exchange.ts'
+import { serveEcho } from '../../src/services/echo.ts'
+import { Inbox } from '../../src/services/messages/inbox.ts'
 import { encodeDataFrame } from '../../src/wire/data-frame.ts'
 import { eventually } from '../e2e/harness.ts'
 import { noise } from '../e2e/servers.ts'
@@ -43,7 +45,13 @@ before(async () => {
     () => {},
   )
   await serveHandshakes(ours, silentLogger)
-  await new WellKnown(ours, dir, silentLogger, () => {}).serve(new Set())
+  await serveEcho(ours)
+  const inbox = new Inbox({
+    inbox: join(dir, 'inbox'),
+    received: join(dir, 'received'),
+    journal: join(dir, 'messages.jsonl'),
+  })
+  await serveDataExchange(ours, inbox, silentLogger, async () => true)
   await ours.whenRegistered(5_000)
   open = await UdpGoNode.start(rendezvous, 'open', { isPublic: true })
   closed = await UdpGoNode.start(rendezvous, 'closed', { heartbeatMs: 1_000 })

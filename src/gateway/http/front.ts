@@ -6,6 +6,7 @@
 import { Agent } from 'node:http'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { asPilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -20,6 +21,7 @@ import type { MappedRecord, WhoisEntry } from '../model/records.ts'
 import type { AccessLog } from './access-log.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Asked, Hop, HopAbout } from './hop.ts'
+import { isEventPath } from './event-pages.ts'
 import { destinationOf } from './hosts.ts'
 import type { Destination, NamedMapping } from './hosts.ts'
 import { admitOrigin } from './origin.ts'
@@ -37,6 +39,8 @@ export interface HttpFrontDeps {
   readonly configured: () => readonly MappedRecord[]
   /** Additional web origins, in lower case, that may change things and open WebSockets. */
   readonly origins: readonly string[]
+  /** A connection on which the events of brokers are served as HTTP. */
+  readonly events: () => Duplex
   /** The peer of a host name outside the domain, for requests of clients that use us as their proxy. */
   readonly peerOf: (host: string) => string | undefined
   /** Follows the policies of that mapping. */
@@ -118,6 +122,7 @@ export class HttpFront {
     })
     this.#http.accept(socket, (asked) => {
       if (this.#isForUs(asked)) throw new OwnPage(this.#contents())
+      if (this.#isForEvents(asked)) return this.#eventsHop(asked, agent)
       const destination = this.#destinationOf(asked)
       admitOrigin(asked, asked.authority, this.#deps.origins)
       this.#clients.set(end, { ...destination, openedAt })
@@ -128,6 +133,16 @@ export class HttpFront {
   #isForUs({ authority, absolute, method, path }: Asked): boolean {
     const reads = method === 'GET' || method === 'HEAD'
     return reads && !absolute && path.split('?')[0] === '/' && isFrontItself(authority, this.#deps.domain())
+  }
+
+  #isForEvents({ authority, absolute, path }: Asked): boolean {
+    return !absolute && isEventPath(path) && isFrontItself(authority, this.#deps.domain())
+  }
+
+  #eventsHop(asked: Asked, agent: Agent): Hop {
+    admitOrigin(asked, asked.authority, this.#deps.origins)
+    const about = { http: 'front' as const, service: 'events', peer: asked.path.split('/')[2] ?? '' }
+    return { host: EVENTS_HOST, port: 0, agent, connect: async () => this.#deps.events(), about }
   }
 
   async #contents(): Promise<Contents> {
@@ -150,6 +165,7 @@ export class HttpFront {
   #agentOf(socket: Socket): Agent {
     const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 })
     return dialling(agent, async (host, port) => {
+      if (host === EVENTS_HOST) return this.#deps.events()
       const stream = await this.#dial(host, port)
       stream.once('close', () => this.#http.closeIdle(socket))
       return stream
@@ -238,3 +254,6 @@ export class HttpFront {
     }
   }
 }
+
+/** In the agent's pool: no peer is called that. */
+const EVENTS_HOST = '\0events'

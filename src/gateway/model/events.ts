@@ -53,6 +53,18 @@ export type GatewayEvent =
       readonly type: string
       readonly bytes: number
       readonly path: string
+      readonly id: string // in the inbox
+      readonly messageId: string | null // given by its sender
+      readonly replyTo: string | null
+    }
+  /** A message or file of our outbox was delivered, or given up. */
+  | {
+      readonly event: 'sent'
+      readonly id: string
+      readonly peer: string
+      readonly state: 'delivered' | 'expired' | 'refused' | 'cancelled'
+      readonly bytes: number
+      readonly error: string | null
     }
 
 export interface ReadyEvent {

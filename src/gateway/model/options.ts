@@ -11,6 +11,28 @@ export interface PinnedPeer {
   readonly tags?: readonly string[] | undefined
 }
 
+/** Services that the gateway itself offers to peers; an absent one is off. */
+export interface ServeOptions {
+  readonly messages?: ServeMessages
+  readonly events?: ServeEvents
+}
+
+/** Data exchange, port 1001. */
+export interface ServeMessages {
+  readonly allow: readonly string[] // who may send; as of an exposure. Answers to what we sent always arrive
+  readonly inbox?: string // folder of messages; default: inbox in the state folder
+  readonly received?: string // folder of files; default: received in the state folder
+  readonly inboxBytes?: number
+  readonly receivedBytes?: number
+  readonly hook?: { readonly exec: readonly string[] } | { readonly post: string } // told of each arrival
+}
+
+/** A broker of events, port 1002. */
+export interface ServeEvents {
+  readonly allow: readonly string[] // who may publish and subscribe; as of an exposure
+  readonly topics?: readonly string[] // names, or beginnings followed by *; absent: all
+}
+
 export interface GatewayOptions {
   readonly registry: string // host:port, or tls://host:port; several, separated by commas
   readonly registryFingerprint?: string // of its TLS certificate, the only one then accepted
@@ -42,6 +64,7 @@ export interface GatewayOptions {
     readonly socket: string // a path, or `auto`
     readonly runtimeDir: string | undefined // XDG_RUNTIME_DIR
   }
+  readonly serve?: ServeOptions
   readonly native?: boolean // false: the datagram port of Node.js even if there is a native one
   /** Use this daemon instead of our own node; of the above, only trust, maps, exposes and the paths then apply. */
   readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names

@@ -1,4 +1,5 @@
 /** A fake gateway that only records its calls: the other end for admin and command-line tests. */
+import { fileURLToPath } from 'node:url'
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'
 import type { Changes } from '../../../src/gateway/model/events.ts'
@@ -12,6 +13,8 @@ import type {
   SettingRecord,
   StatusRecord,
 } from '../../../src/gateway/model/records.ts'
+
+import type { InboxRecord, OutgoingRecord } from '../../../src/services/messages/records.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0',
@@ -217,6 +220,72 @@ const CALLER = {
   openedMs: 3_000,
 } as const
 
+export const OUTGOING: OutgoingRecord = {
+  id: '0mf1',
+  peer: 'agent-b',
+  type: 'text',
+  name: null,
+  bytes: 5,
+  replyTo: null,
+  state: 'delivered',
+  deliveredBytes: 5,
+  attempts: 1,
+  createdAt: '2026-11-23T00:00:00.000Z',
+  expiresAt: '2026-11-30T00:00:00.000Z',
+  error: null,
+  nextAttemptMs: null,
+}
+
+export const ARRIVED: InboxRecord = {
+  id: 'TEXT-20261123-000000.000-000001.json',
+  type: 'text',
+  from: '0:0000.0000.0002',
+  fromName: 'agent-b',
+  nodeId: 2,
+  bytes: 5,
+  receivedAt: '2026-11-23T00:00:01.000Z',
+  name: null,
+  messageId: 'm1',
+  replyTo: '0mf1',
+  path: fileURLToPath(new URL('arrived.json', import.meta.url)),
+}
+
+type Call = (...args: unknown[]) => unknown
+
+/** Every method by its name, also those of the objects in it: `messages.send`. */
+export function methodsOf(object: object, prefix = ''): Map<string, Call> {
+  return new Map(
+    Object.entries(object).flatMap(([name, value]: [string, unknown]) =>
+      typeof value === 'function'
+        ? [[`${prefix}${name}`, value as Call] as const]
+        : [...methodsOf(value as object, `${prefix}${name}.`)],
+    ),
+  )
+}
+
+/** The same object with every method replaced. */
+export function withMethods(object: object, change: (name: string, call: Call) => Call, prefix = ''): object {
+  const entries = Object.entries(object).map(([name, value]: [string, unknown]) => [
+    name,
+    typeof value === 'function'
+      ? change(`${prefix}${name}`, value as Call)
+      : withMethods(value as object, change, `${prefix}${name}.`),
+  ])
+  return Object.fromEntries(entries) as object
+}
+
+function fakeMessages(told: <T>(name: string, result: T) => () => Promise<T>): AdminControl['messages'] {
+  return {
+    send: told('messages.send', OUTGOING),
+    outgoing: () => [OUTGOING],
+    cancel: told('messages.cancel', { ...OUTGOING, state: 'cancelled' as const }),
+    inbox: told('messages.inbox', [ARRIVED]),
+    find: told('messages.find', ARRIVED),
+    remove: told('messages.remove', [ARRIVED]),
+    wait: told('messages.wait', { record: ARRIVED, after: ARRIVED.receivedAt }),
+  }
+}
+
 /** `calls` gets the name and arguments of each call that changes or costs something. */
 export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
   const trust =
@@ -285,6 +354,7 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     expose: told('expose', STATUS.exposures[0]!),
     unexpose: told('unexpose', STATUS.exposures[0]!),
     down: told('down', { state: 'draining', connections: 1 } as const),
+    messages: fakeMessages(told),
     ...overrides,
   }
 }

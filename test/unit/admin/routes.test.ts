@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { PilotError } from '../../../src/base/errors.ts'
 import { answer, ROUTES, type AdminRequest } from '../../../src/admin/routes.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'
-import { fakeControl } from './control.ts'
+import { fakeControl, methodsOf, withMethods } from './control.ts'
+import { utf8 } from '../../../src/base/bytes.ts'
 
 const get = (path: string): AdminRequest => ({ method: 'GET', path, body: '' })
 const post = (path: string, body: unknown): AdminRequest => ({
@@ -35,6 +36,13 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/expose': { spec: '80=3000' },
   'POST /v1/unexpose': { name: '80' },
   'POST /v1/down': {},
+  'POST /v1/messages': { peer: 'agent-b', type: 'text', text: 'hi', replyTo: 'm0', forMs: 60_000 },
+  'POST /v1/messages/show': { id: '0mf1' },
+  'POST /v1/messages/cancel': { id: '0mf1' },
+  'POST /v1/inbox': { from: 'agent-b' },
+  'POST /v1/inbox/find': { id: 'm1' },
+  'POST /v1/inbox/remove': { ids: ['m1', 'm2'] },
+  'POST /v1/inbox/wait': { replyTo: 'm0', after: 'm1', timeoutMs: 1_000 },
   'POST /v1/drain': { exposure: '80' },
   'POST /v1/resume': {},
 }
@@ -60,6 +68,16 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   'POST /v1/expose': ['80=3000', NO_EDIT],
   'POST /v1/unexpose': ['80', { ...NO_EDIT, name: '80' }],
   'POST /v1/drain': ['80'],
+  'POST /v1/messages': [
+    { peer: 'agent-b', type: 'text', content: utf8('hi'), name: undefined, replyTo: 'm0', forMs: 60_000 },
+  ],
+  'POST /v1/messages/show': ['0mf1'],
+  'POST /v1/messages/cancel': ['0mf1'],
+  'GET /v1/inbox': [{}],
+  'POST /v1/inbox': [{ from: 'agent-b', replyTo: undefined, after: undefined }],
+  'POST /v1/inbox/find': ['m1'],
+  'POST /v1/inbox/remove': [['m1', 'm2']],
+  'POST /v1/inbox/wait': [{ from: undefined, replyTo: 'm0', after: 'm1' }, 1_000],
   'POST /v1/resume': [undefined],
 }
 
@@ -73,11 +91,13 @@ test('every record can be read, every action reaches the gateway with its argume
       const body = method === 'GET' ? '' : JSON.stringify(BODIES[name] ?? assert.fail(`no body for ${name}`))
       const response = await answer(recording(calls), { method, path, body })
       assert.deepEqual([response.status, calls.length], [200, 1], name)
-      assert.deepEqual([response.body, calls[0]!.args], [await calls[0]!.result, ARGUMENTS[name] ?? []], name)
+      const result = await calls[0]!.result
+      const expected = name === 'POST /v1/messages/show' ? (result as readonly unknown[])[0] : result
+      assert.deepEqual([response.body, calls[0]!.args], [expected, ARGUMENTS[name] ?? []], name)
       reached.add(calls[0]!.method)
     }
   }
-  assert.deepEqual([...reached].sort(), Object.keys(fakeControl([])).sort())
+  assert.deepEqual([...reached].sort(), [...methodsOf(fakeControl([])).keys()].sort())
   assert.equal((await answer(fakeControl([]), get('/v1/status?x=1'))).status, 200)
   const calls: unknown[][] = []
   await answer(fakeControl(calls), post('/v1/trust/request', { peer: 'agent-b' }))
@@ -88,16 +108,11 @@ test('every record can be read, every action reaches the gateway with its argume
 function recording(
   calls: { readonly method: string; readonly args: readonly unknown[]; readonly result: unknown }[],
 ): AdminControl {
-  const control = fakeControl([]) as unknown as Record<string, (...args: unknown[]) => unknown>
-  const methods = Object.keys(control).map((method) => [
-    method,
-    (...args: unknown[]) => {
-      const result = control[method]!(...args)
-      calls.push({ method, args, result })
-      return result
-    },
-  ])
-  return Object.fromEntries(methods) as AdminControl
+  return withMethods(fakeControl([]), (method, call) => (...args) => {
+    const result = call(...args)
+    calls.push({ method, args, result })
+    return result
+  }) as AdminControl
 }
 
 test('an invalid request is refused and never reaches the gateway', async () => {

@@ -14,7 +14,8 @@ import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
 import { adminClient } from '../../../src/admin/client.ts'
 import { MAX_BODY_BYTES } from '../../../src/admin/routes.ts'
 import { startAdmin } from '../../../src/admin/server.ts'
-import { fakeControl } from './control.ts'
+import { utf8 } from '../../../src/base/bytes.ts'
+import { fakeControl, methodsOf } from './control.ts'
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -33,6 +34,14 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   cancelTicket: ['bob'],
   redeem: ['pgt1_AAAA'],
   drain: ['80'],
+  'messages.send': [
+    { peer: 'agent-b', type: 'text', content: utf8('hi'), name: undefined, replyTo: 'm0', forMs: 60_000 },
+  ],
+  'messages.cancel': ['0mf1'],
+  'messages.inbox': [{ from: 'agent-b', replyTo: undefined, after: undefined }],
+  'messages.find': ['m1'],
+  'messages.remove': [['m1']],
+  'messages.wait': [{ from: undefined, replyTo: 'm0', after: 'm1' }, 1_000],
   resume: ['80'],
   diff: ['/etc/gateway.yaml', 'version: 1'],
   replace: [3, { map: [], trust: ['agent-b'] }],
@@ -45,12 +54,11 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
 test('client and server carry every method: arguments there, answer back', async (t) => {
   const calls: unknown[][] = []
   const { client } = await start(t, fakeControl(calls))
-  const methods = client as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
-  const direct = fakeControl([]) as unknown as Record<string, (...args: unknown[]) => unknown>
-  for (const method of Object.keys(direct)) {
+  const methods = methodsOf(client)
+  for (const [method, direct] of methodsOf(fakeControl([]))) {
     const args = ARGUMENTS[method] ?? []
     calls.length = 0
-    assert.deepEqual(await methods[method]!(...args), await direct[method]!(...args), method)
+    assert.deepEqual(await methods.get(method)!(...args), await direct(...args), method)
     if (method === 'replace') assert.deepEqual(calls, [['replace', 3, { version: 3, map: [], trust: ['agent-b'] }]])
     else if (method.startsWith('un')) assert.deepEqual(calls[0]?.slice(0, 2), [method, args[0]])
     else if (args.length > 0) assert.deepEqual(calls, [[method, ...args]], method)

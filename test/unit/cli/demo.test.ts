@@ -162,6 +162,7 @@ async function forwarder(
       elapsedMs: 1,
     }),
     fault: () => {},
+    dial: () => Promise.reject(new Error('no overlay here')),
     stop: async () => {
       for (const listener of listeners) listener.close()
       for (const socket of open) socket.destroy()

@@ -15,14 +15,19 @@ const SAMPLES: Readonly<Record<string, string>> = {
   'ip:port': '127.0.0.1:40002',
   ticket: 'bob',
   file: 'config/gateway.example.yaml',
+  id: '0mf1',
 }
 
+/** They carry a stream: test/e2e/events.test.ts. */
+const STREAMS: ReadonlySet<string> = new Set(['nc', 'pub', 'sub'])
 /** Every command of the program, including command groups: `trust`, `trust list`, … */
 const COMMANDS = namesOf(createProgram(testWorld()))
 /** Commands that only query a running gateway, with arguments the fake gateway can answer. */
 const READERS = COMMANDS.filter(
-  ({ command }) =>
-    command.options.some(({ long }) => long === '--admin') && !command.options.some(({ long }) => long === '--trust'),
+  ({ name, command }) =>
+    command.options.some(({ long }) => long === '--admin') &&
+    !command.options.some(({ long }) => long === '--trust') &&
+    !STREAMS.has(name),
 ).map(
   ({ name, command }) =>
     `${name}${command.registeredArguments

@@ -307,7 +307,7 @@ test('spellings from earlier versions exit 2 and name the command that replaced 
     'peers --paths': /hint: Use `pilotgate list peers`/,
     connections: /hint: Use `pilotgate list connections`/,
     'drain --undo': /hint: Use `pilotgate resume`/,
-    'nc agent-b': /unknown command 'nc'.*\nhint: `pilotgate --help` lists the commands/,
+    'netcat agent-b': /unknown command 'netcat'.*\nhint: `pilotgate --help` lists the commands/,
   }
   for (const [line, hint] of Object.entries(cases)) {
     const { code, out, err } = await run(line, testWorld({ control: noGateway() }))

@@ -373,6 +373,7 @@ function upWorld(
           changes: () => NO_CHANGES,
           apply: async () => NO_CHANGES,
           fault: () => {},
+          dial: () => Promise.reject(new Error('no overlay here')),
           stop: async (graceMs) => {
             trace.steps.push(`gateway stop ${graceMs}`)
             await how.stop?.(graceMs)

@@ -1,10 +1,11 @@
 /** A fake world: collects a command's output, answers its requests with fakes, and delivers signals as calls. */
+import { Readable } from 'node:stream'
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminClient } from '../../../src/admin/client.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'
 import { runCli } from '../../../src/cli/program.ts'
 import type { Modules, World } from '../../../src/cli/world.ts'
-import { fakeControl } from '../admin/control.ts'
+import { fakeControl, withMethods } from '../admin/control.ts'
 
 export interface TestWorld extends World {
   readonly stdout: string[]
@@ -48,19 +49,20 @@ export function testWorld(
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))
     },
+    input: Readable.from([Buffer.from(parts.input ?? '')]),
     readLine: () => Promise.resolve(parts.input ?? ''),
+    write: async (bytes) => void stdout.push(Buffer.from(bytes).toString('utf8')),
     out: (text) => void stdout.push(text),
     err: (text) => void stderr.push(text),
     onStop: (callback) => {
       handlers.add(callback)
       return () => void handlers.delete(callback)
     },
-    contain: () => () => {},
     onReload: (callback) => {
       reloads.add(callback)
       return () => void reloads.delete(callback)
     },
-    sleep: () => Promise.resolve(),
+    ...NO_WAITS,
     kindOf: (path) => Promise.resolve(parts.paths?.[path]),
     isFree: (address, port) => Promise.resolve(parts.taken?.includes(`${address}:${port}`) !== true),
     stdout,
@@ -75,6 +77,8 @@ export function testWorld(
     },
   }
 }
+
+const NO_WAITS = { openStream: () => absent(), sleep: () => Promise.resolve(), contain: () => () => {} }
 
 const absent = (): Promise<never> => Promise.reject(new Error('this module is not part of the test'))
 const ABSENT: Modules = {
@@ -107,14 +111,15 @@ export function noGateway(): AdminControl {
   const fail = (): never => {
     throw new PilotError('NOT_RUNNING', 'no gateway runs here', { socketPath: '/a.sock' })
   }
-  return Object.fromEntries(Object.keys(fakeControl([])).map((name) => [name, fail])) as unknown as AdminControl
+  return withMethods(fakeControl([]), () => fail) as unknown as AdminControl
 }
 
 /** Each client method returns a promise, as if there were a socket in between. */
 function asClient(control: AdminControl): AdminClient {
-  const methods = Object.entries(control).map(([name, call]) => [
-    name,
-    async (...args: unknown[]) => await (call as (...args: unknown[]) => unknown)(...args),
-  ])
-  return Object.fromEntries(methods) as AdminClient
+  return withMethods(
+    control,
+    (_, call) =>
+      async (...args: unknown[]) =>
+        await call(...args),
+  ) as unknown as AdminClient
 }

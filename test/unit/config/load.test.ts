@@ -229,7 +229,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
     'node: { registry: x }\nexpose: 7\nversion: 1\ncolour: red',
     'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the string "x"',
     'g.yaml:2:9: expose: expected a list, found the number 7',
-    'g.yaml:4:1: colour: no such key; expected one of version, node, peers, map, expose, observe, http, proxy, dns, driver, admin',
+    'g.yaml:4:1: colour: no such key; expected one of version, node, peers, map, expose, observe, http, proxy, dns, driver, serve, admin',
   ],
   [
     'a duplicate key next to another mistake',

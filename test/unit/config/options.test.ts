@@ -5,6 +5,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import os from 'node:os'
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { resolve as resolvePath } from 'node:path'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -279,6 +280,24 @@ test('front, proxy and DNS can be switched on without a file, and a flag leaves 
   assert.deepEqual(both.dns, { listen: '127.0.0.1:2', domain: 'pilot', ports: [] })
   rejects({ http: '8088' }, 'USAGE', /--http "8088": expected an IP address and port/)
   rejects({ proxyListen: '192.0.2.1:1' }, 'USAGE', /proxy\.listen: 192\.0\.2\.1 is not a loopback address/)
+})
+
+test('services of the gateway itself are off; a flag opens them to every trusted peer, the file to some', () => {
+  assert.equal(resolveOptions({ flags: {}, env }).serve, undefined)
+  const flags = { serve: ['messages'] }
+  assert.deepEqual(resolveOptions({ flags, env: { ...env, PILOTGATE_SERVE: 'events' } }).serve, {
+    events: { allow: ['trusted'] },
+    messages: { allow: ['trusted'] },
+  })
+  const file = fileOf(
+    'serve: { messages: { allow: [alice, alice], inbox: ./in, hook: { exec: [run] } }, events: { allow: ["tag:ci"], topics: ["ci.*"] } }',
+  )
+  const { serve } = resolveOptions({ flags, env, file })
+  assert.deepEqual(serve, {
+    events: { allow: ['tag:ci'], topics: ['ci.*'] },
+    messages: { allow: ['alice'], inbox: resolvePath(file.folder, 'in'), hook: { exec: ['run'] } },
+  })
+  rejects({ serve: ['mail'] }, 'USAGE', /--serve "mail": expected messages or events/)
 })
 
 test('what only shows when all entries are put together is reported with file, line and column', () => {

@@ -23,7 +23,7 @@ dns:
   listen: "127.0.0.1:5353"
 `
 const SOURCES: Sources = {
-  flags: { hostname: 'from-flag', map: ['8080:agent-c:80'], trust: ['bob'] },
+  flags: { hostname: 'from-flag', map: ['8080:agent-c:80'], trust: ['bob'], serve: ['messages'] },
   env: { HOME: '/home/ann', PILOTGATE_BEACON: 'rv.example:9001', PILOTGATE_EXPOSE: '80=3000' },
   file: { config: parseConfig(TEXT, 'gateway.yaml'), folder: '/etc', text: TEXT, file: 'gateway.yaml' },
 }

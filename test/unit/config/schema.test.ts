@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { parsePortRange } from '../../../src/config/schema.ts'
+import { parsePortRange } from '../../../src/config/values.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 

@@ -16,6 +16,10 @@ export class OnePortNode {
     return this.standing as Standing
   }
 
+  keyOf(node: number): string {
+    return `key of ${node}`
+  }
+
   async listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
     this.port = port
     this.#onIncoming = onIncoming
