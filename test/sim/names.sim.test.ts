@@ -140,29 +140,6 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(stranger.accepted, [])
   })
 
-  test(`a trusted peer whose id was given to another one is found again when it calls (seed ${seed})`, () => {
-    const { sim, alice, bob, mallory } = stage(seed, { mallory: true })
-    const mallorys = mallory.identity.publicKey
-    alice.turn(() =>
-      alice.state.trust.approve({
-        node: bob.nodeId, // so said a registry that had lost its memory
-        key: mallorys,
-        by: 'moved',
-        hostname: undefined,
-        mutual: true,
-        time: '2026-11-30T00:00:00Z',
-      }),
-    )
-    assert.equal(alice.state.trust.nodeNamed('bob'), undefined)
-    alice.listen(81)
-    const stream = bob.dial('alice', 81)
-    sim.until('the call is settled', 60_000, () => stream.state !== 'dialling')
-    assert.equal(stream.failure, undefined)
-    assert.equal(alice.state.trust.nodeNamed('bob'), bob.nodeId)
-    assert.equal(failureOf(sim, alice, 'bob').code, undefined)
-    assert.equal(failureOf(sim, alice, 'mallory').code, undefined)
-  })
-
   test(`a dial follows a name to an id that another peer had before (seed ${seed})`, () => {
     const { sim, alice, bob, mallory } = stage(seed, { mallory: true })
     for (const peer of ['bob', 'mallory']) assert.equal(failureOf(sim, alice, peer).code, undefined)

@@ -80,8 +80,6 @@ export class Answers {
   }
 
   #onKey(now: Instant, { node, key, hostname, networks }: Extract<ResolverNews, { kind: 'key' }>): void {
-    const { trust, options } = this.#state
-    if (trust.seeks(key) && !options.pinnedKeys.has(node)) this.#exchange.onMoved(now, node, key)
     this.#exchange.onNamed(node, key, hostname)
     this.#exchange.handleLookup(now, node, key, hostname, networks)
     this.#settleNames(now, node, key)

@@ -256,12 +256,11 @@ export class Inbound {
     const frame = decodeAuthFrame(bytes)
     if (typeof frame === 'string') return this.#state.count(`auth_${frame}`)
     if (frame.sender === this.#state.nodeId || frame.sender === 0) return this.#state.count('auth_bad_sender')
-    const isSought = this.#state.trust.seeks(frame.ed25519) // the registry says whether it is there
-    if (!isSought && !this.#mayTalk(frame.sender)) return this.#onStranger(now, frame.sender, source)
+    if (!this.#mayTalk(frame.sender)) return this.#onStranger(now, frame.sender, source)
     if (!this.#mayCheck(now, frame.sender, source, byRelay)) return this.#state.count('auth_limited')
     const trusted = this.#state.trust.isTrusted(frame.sender)
     const peer = trusted ? this.#state.peer(now, frame.sender) : this.#state.peers.get(frame.sender)
-    if (peer?.key === undefined || isSought) {
+    if (peer?.key === undefined) {
       const copy = decodeAuthFrame(bytes.slice())
       if (typeof copy !== 'string') this.#lookFirst(now, frame.sender, { frame: copy, source, byRelay })
       return

@@ -308,11 +308,6 @@ export class TrustBook {
     return this.#displaced.has(text) || this.#nodes.has(text)
   }
 
-  /** The owner of this key is trusted, and its id is not known: a registry gave the old one to another node. */
-  seeks(key: Uint8Array): boolean {
-    return this.#displaced.has(toBase64(key))
-  }
-
   /** The node that we trust under this id or name has a different key. */
   contradicts(node: NodeId, hostname: string | undefined, key: Uint8Array): boolean {
     const known = this.keyOf(node)
