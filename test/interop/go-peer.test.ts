@@ -49,6 +49,7 @@ for (const [index, { release, kind, skip }] of WORLDS.entries()) {
         ...rendezvous,
         trust: ['go-a'],
         map: ['0:go-a:7'],
+        args: ['--serve', 'messages'],
         expose: [`8080=${echoing.address}`, `8443=${answering.address}`],
       })
     })
