@@ -30,7 +30,9 @@ pub struct UdpRuns {
     received: usize,
 }
 
-/// Datagrams of one size (the last may be shorter) for one destination.
+/// Datagrams of one size for one destination. A shorter one at the end would be allowed: but a bridge or a router of a virtual
+/// network drops a run as a whole if it is too large for the next link, and a probe of the path's size must not take another
+/// one with it.
 struct Run {
     to: SocketAddr,
     bytes: Vec<u8>,
@@ -107,8 +109,7 @@ impl UdpRuns {
         let most = self.state.max_gso_segments().clamp(1, MAX_RUN_DATAGRAMS);
         let is_over = run.count > 0
             && (run.to != to
-                || length > run.segment
-                || run.bytes.len() != run.count * run.segment // the last one was shorter
+                || length != run.segment
                 || run.count >= most
                 || run.bytes.len() + length > MAX_RUN_BYTES);
         if is_over {

@@ -44,7 +44,7 @@ fn datagrams_of_any_sizes_arrive_whole_and_in_order() {
     let receiver = plain_socket();
     let mut port = UdpRuns::bind(loopback(), BUFFER).expect("a port");
     let to = receiver.local_addr().expect("an address");
-    // Equal ones make a run; a shorter one ends it; a longer one begins another; so does the limit of a run.
+    // Equal ones make a run; any other size ends it, and so does the limit of a run.
     let mut sizes = vec![1_200; 5];
     sizes.extend([700, 1_200, 1_300, 1_300, 9, 60_000, 60_000, 1]);
     sizes.extend([100; 200]);
