@@ -254,7 +254,7 @@ test('status, the lists and ping have the documented fields', async (t) => {
     [peer['nodeId'], peer['address'], peer['hostname'], peer['trusted'], peer['state'], peer['streams']],
     [b.ready.node.nodeId, b.ready.node.address, 'agent-b', true, 'connected', 1],
   )
-  assert.deepEqual(Object.keys(peer['path'] as object).sort(), ['endpoint', 'kind', 'mtu', 'rttMs'])
+  assert.deepEqual(Object.keys(peer['path'] as object).sort(), ['endpoint', 'kind', 'mtu', 'rttMs', 'transport'])
   const [[mapped], [exposed]] = [
     await a.json<Record<string, unknown>[]>('list', 'connections'),
     await b.json<Record<string, unknown>[]>('list', 'connections'),

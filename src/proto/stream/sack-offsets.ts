@@ -4,7 +4,8 @@ import { MAX_SACK_BLOCKS, decodeSack, encodeSack } from '../../wire/sack.ts'
 
 /**
  * @param una, nxt what we have acknowledged and sent; `unaSeq` is `una` on the wire.
- * @returns the blocks in `out` as offset pairs, and their count: 0 if the payload is data that only looks like SACK.
+ * @returns the blocks in `out` as offset pairs, and their count: 0 if the payload is data, -1 if it has the form of blocks but
+ *   is not about bytes of this stream.
  */
 export function readSackOffsets(
   payload: Uint8Array,
@@ -16,7 +17,7 @@ export function readSackOffsets(
   const count = payload.length > 0 ? decodeSack(payload, 0, payload.length, words) : 0
   for (let i = 0; i < 2 * count; i++) {
     const offset = una + seqDiff(words[i]!, unaSeq)
-    if (offset > nxt || offset < 0) return 0 // stream.md §4: only data that we have ever sent; late blocks are still blocks
+    if (offset > nxt || offset < 0) return -1 // stream.md §4: only data that we have ever sent; late blocks are still blocks
     out[i] = offset
   }
   return count

@@ -326,19 +326,19 @@ export class Stream implements Machine, StreamView {
     else if (this.#plain?.asksForWindow(this.receiver) === true) this.#acks.due = true
   }
 
-  /** @returns the number of SACK blocks in the payload. */
+  /** @returns the number of SACK blocks in the payload; more than 0: it is not data. */
   #takeAck(now: Instant, header: PacketHeader, payload: Uint8Array): number {
     const sender = this.sender
     const before = sender.una
     const ack = before + seqDiff(header.ack, this.#wireSeq(sender.una))
-    const count = readSackOffsets(payload, sender.una, sender.nxt, this.#wireSeq(sender.una), sackOffsets)
+    const found = readSackOffsets(payload, before, sender.nxt, this.#wireSeq(before), sackOffsets)
     const plain = this.#plain
     const plainFinAck = plain?.isFinAnswer(ack, sender.nxt) === true
-    const known = sender.onAck(now, plainFinAck ? ack - 1 : Math.max(ack, 0), sackOffsets, count)
+    const known = sender.onAck(now, plainFinAck ? ack - 1 : Math.max(ack, 0), sackOffsets, Math.max(0, found))
     if (plainFinAck) plain.close.state = 'answered'
     if (known && plain?.isWindow(header.window, payload.length, sender.una !== before) !== false)
       sender.onWindow(Math.max(ack, 0), header.window * this.opening.windowUnit)
-    return count
+    return plain === undefined ? found : Math.abs(found) // -1: of a stream that had its ports before it restarted (Q16)
   }
 
   #takePayload(now: Instant, header: PacketHeader, payload: Uint8Array, fin: boolean): void {

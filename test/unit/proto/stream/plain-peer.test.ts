@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { PERSIST_MIN_MS, PLAIN_FLIGHT_SEGMENTS, PLAIN_KEEPALIVE_MS } from '../../../../src/proto/stream/constants.ts'
 import { NEWS_ENDED } from '../../../../src/proto/stream/stream-view.ts'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN } from '../../../../src/wire/packet.ts'
-import { decodeSack } from '../../../../src/wire/sack.ts'
+import { decodeSack, encodeSack } from '../../../../src/wire/sack.ts'
 import { ISN, StreamSetting, dataOf, pattern, plainStream } from './setting.ts'
 
 test('an advertised window is a number of segments, whatever their size (Q7)', () => {
@@ -16,6 +16,15 @@ test('an advertised window is a number of segments, whatever their size (Q7)', (
   setting.stream.write(pattern(50_000))
   assert.equal(dataOf(setting.drain()).length, 2, 'three in flight')
   assert.equal(dataOf(setting.feed({ ack: setting.own(100), window: 3 })).length, 1)
+})
+
+test('SACK blocks about a stream that had the ports before are not data (Q16)', () => {
+  const setting = plainStream()
+  const blocks = new Uint8Array(13)
+  encodeSack(blocks, 0, [0x1648_932d, 0x1648_95ae], 1)
+  setting.feed({ seq: setting.peer(0) }, blocks)
+  setting.feed({ seq: setting.peer(0) }, pattern(100))
+  assert.equal(setting.stream.receiver.queuedBytes, 100)
 })
 
 test('never more than 128 segments are in flight (Q8)', () => {
