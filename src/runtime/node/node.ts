@@ -56,7 +56,8 @@ import { openCompat, registryWays, rendezvousStatus } from './rendezvous-ways.ts
 import { RegistrationStatus } from './registration-status.ts'
 import { nameConflicts, overlayEvent, peerLabel, peerStatus } from './report.ts'
 import { ownEntry } from './self-stream.ts'
-import { NodeStream, streamVerbs, type StreamVerbs } from './stream.ts'
+import { NodeStream, type StreamVerbs } from './stream.ts'
+import { streamVerbs } from './stream-verbs.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
 import { AboutWaiter, NameWaiter, PongWaiter, StreamWaiter, TunnelWaiter, type Settle } from './waiters.ts'
 
@@ -167,9 +168,8 @@ export class OverlayNode implements Overlay {
     }
   }
 
-  /** For the driver socket. */
   get drivers(): ForDrivers {
-    return this.#drivers
+    return this.#drivers // for the driver socket
   }
   get nodeId(): NodeId {
     return this.#core.nodeId ?? 0 // as records have it

@@ -8,7 +8,6 @@
 import { PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { OverlayCore } from '../../proto/node/core.ts'
 import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../../proto/stream/stream-view.ts'
 import type { StreamEnd } from '../../proto/stream/lifecycle.ts'
 import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
@@ -23,18 +22,6 @@ export interface StreamVerbs {
   reset(stream: StreamView): void
   afterRead(stream: StreamView): void
   refuseRelay(stream: StreamView): void
-}
-
-/** Each in a turn of its own. */
-export function streamVerbs(core: OverlayCore, turn: <T>(act: (now: number) => T) => T): StreamVerbs {
-  return {
-    write: (stream, bytes, more) => turn((now) => core.write(now, stream, bytes, more)),
-    shutdown: (stream) => turn((now) => core.shutdown(now, stream)),
-    close: (stream) => turn((now) => core.close(now, stream)),
-    reset: (stream) => turn((now) => core.reset(now, stream)),
-    afterRead: (stream) => turn((now) => core.afterRead(now, stream)),
-    refuseRelay: (stream) => core.refuseRelay(stream),
-  }
 }
 
 export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp {
