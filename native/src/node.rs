@@ -84,6 +84,8 @@ pub struct NativePort {
     /// `None` once it is closed: the event loop may call a last time.
     shared: Rc<RefCell<Option<UdpRuns>>>,
     senders: Senders,
+    /// Of the datagrams last received.
+    taken: usize,
     local: SocketAddr,
     receive_buffer: u32,
     open: Option<Box<Open>>,
@@ -142,6 +144,7 @@ impl NativePort {
         Ok(Self {
             shared,
             senders: Senders::default(),
+            taken: 0,
             local,
             receive_buffer,
             open: Some(open),
@@ -228,14 +231,16 @@ impl NativePort {
             return 0;
         };
         let bytes = runs.receive();
+        self.taken = 0;
         if bytes == 0 {
             self.watch(runs.backlog() > 0);
         }
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
-    /// Opens what the last `receive` has read into `out`, one after the other, and describes it in `about`. An opened
-    /// frame keeps its length: header, plaintext, 16 bytes without meaning. Returns how many there are.
+    /// Opens the next datagrams that the last `receive` has read into `out`, as many as fit, one after the other, and
+    /// describes them in `about`. An opened frame keeps its length: header, plaintext, 16 bytes without meaning. Returns
+    /// how many; with 0, `about[1]` is the length of the next one, or 0 if there are no more.
     #[napi(catch_unwind)]
     pub fn take(&mut self, mut out: Uint8Array, mut about: Uint32Array) -> u32 {
         // SAFETY: JavaScript runs on this thread, so nothing else reads or writes the arrays during this call; they are
@@ -246,8 +251,13 @@ impl NativePort {
             return 0;
         };
         let (mut at, mut count) = (0, 0);
-        for ((from, datagram), words) in runs.datagrams().zip(about.chunks_exact_mut(WORDS)) {
-            let Some(room) = out.get_mut(at..at + datagram.len()) else {
+        let mut next = 0;
+        for (from, datagram) in runs.datagrams().skip(self.taken) {
+            let (Some(room), Some(words)) = (
+                out.get_mut(at..at + datagram.len()),
+                about.chunks_exact_mut(WORDS).nth(count),
+            ) else {
+                next = datagram.len() as u32;
                 break;
             };
             words[0] = at as u32;
@@ -258,7 +268,13 @@ impl NativePort {
             at += datagram.len();
             count += 1;
         }
-        count
+        self.taken += count;
+        if count == 0
+            && let Some(word) = about.get_mut(1)
+        {
+            *word = next;
+        }
+        count as u32
     }
 
     #[napi(catch_unwind)]

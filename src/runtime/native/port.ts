@@ -100,24 +100,33 @@ export class NativePort implements DatagramPort {
 
   #onReadable(): void {
     for (let round = 0; round < MAX_ROUNDS && !this.#isBroken; round++) {
-      let slab: Uint8Array<ArrayBuffer>
-      let count: number
       try {
         const bytes = this.#handle.receive()
         if (bytes === 0) return
-        slab = new Uint8Array(bytes)
         this.#garbage.add(bytes)
-        count = this.#handle.take(slab, this.#receiving)
+        this.#open(bytes)
       } catch (error) {
         return this.#break(error as Error)
       }
-      let taken = 0
+      const { length } = this.#batch
+      if (length > 0) this.#sink.onBatch(this.#batch, length)
+      this.#batch.length = 0
+    }
+  }
+
+  /** Into several arrays: bytes that wait for a slow reader keep the whole array that they lie in. */
+  #open(bytes: number): void {
+    let size = Math.min(bytes, SLAB_BYTES)
+    for (;;) {
+      const slab = new Uint8Array(size)
+      const count = this.#handle.take(slab, this.#receiving)
       for (let i = 0; i < count; i++) {
         const received = this.#received(slab, i * WORDS)
-        if (received !== undefined) this.#batch[taken++] = received
+        if (received !== undefined) this.#batch.push(received)
       }
-      if (taken > 0) this.#sink.onBatch(this.#batch, taken)
-      this.#batch.length = 0
+      const next = count === 0 ? this.#receiving[1]! : 0
+      if (count === 0 && next === 0) return
+      size = Math.max(next, Math.min(bytes, SLAB_BYTES))
     }
   }
 
@@ -205,5 +214,7 @@ const BATCH = 64
 const WORDS = 10
 /** 16 buffers, in each of which the kernel joins at most 64 datagrams. */
 const MAX_RECEIVED = 1_024
+/** Some datagrams at an MTU of 1,500; a larger one has an array of its own. */
+const SLAB_BYTES = 8_192
 /** Then the event loop gets a turn. */
 const MAX_ROUNDS = 4
