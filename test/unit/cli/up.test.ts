@@ -49,6 +49,8 @@ test('events are printed as they happen, ready once and after the admin socket i
     world,
   )
   await settled(world)
+  while (!trace.steps.some((step) => step.startsWith('admin '))) await pause(5)
+  await pause(20) // then it says that it is ready
   for (const event of LATER) trace.onEvent!(event)
   world.signal()
   assert.deepEqual(await running, {
@@ -421,5 +423,11 @@ async function settled(world: TestWorld): Promise<void> {
   while (!world.stoppable() && Date.now() < deadline)
   await new Promise((resolve) => {
     setTimeout(resolve, 50)
+  })
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
   })
 }
