@@ -4,7 +4,7 @@
  */
 import { asPilotError } from '../base/errors.ts'
 import type { OverlayStream } from '../runtime/overlay.ts'
-import { WrappedSocket } from '../runtime/net/socket-duplex.ts'
+import { WrappedSocket } from '../runtime/socket-duplex.ts'
 
 export class DialledStream extends WrappedSocket {
   readonly #giveUp = new AbortController()

@@ -5,7 +5,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { OverlayStream } from '../../runtime/overlay.ts'
-import { WrappedSocket } from '../../runtime/net/socket-duplex.ts'
+import { WrappedSocket } from '../../runtime/socket-duplex.ts'
 
 export type PacedSource = Duplex & Pick<OverlayStream, 'destroySoon' | 'setTimeout'>
 

@@ -6,11 +6,11 @@
  * §5). So the end of a client's request is held back until the answer has ended; the end of a server's answer is passed
  * on once everything before it is acknowledged. An end, a reset and a vanished peer all look the same.
  */
-import { Duplex } from 'node:stream'
 import { PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import { HELD_FIN_MS } from '../../proto/stream/constants.ts'
+import { TimedSocket } from '../socket-duplex.ts'
 import type { OverlayStream } from '../overlay.ts'
 import type { Inbox } from './inbox.ts'
 
@@ -36,7 +36,7 @@ export interface DaemonStreamAbout {
   readonly onHeldTooLong: () => void
 }
 
-export class DaemonStream extends Duplex implements OverlayStream {
+export class DaemonStream extends TimedSocket implements OverlayStream {
   readonly peer: NodeId
   readonly peerName: string
   readonly localPort: number
@@ -50,8 +50,6 @@ export class DaemonStream extends Duplex implements OverlayStream {
   readonly #about: DaemonStreamAbout
   #wantsBytes = false
   #heldEnd: NodeJS.Timeout | undefined
-  #timeoutMs = 0
-  #timer: NodeJS.Timeout | undefined
 
   constructor(carrier: StreamCarrier, about: DaemonStreamAbout) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
@@ -81,7 +79,7 @@ export class DaemonStream extends Duplex implements OverlayStream {
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#alive()
+    this.alive()
     if (this.#carrier.inbox.ended)
       return done(
         new PilotError('PEER_RESET', `${this.peerName}:${this.remotePort}: ended by the other side`, {
@@ -101,13 +99,12 @@ export class DaemonStream extends Duplex implements OverlayStream {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    clearTimeout(this.#timer)
     clearTimeout(this.#heldEnd)
     this.#carrier.inbox.clear()
     // Ended in order by us and not by the peer: its bytes are discarded, ours must still arrive.
     if (error === null && this.writableFinished && !this.#carrier.inbox.ended) this.#endBoth()
     else this.#carrier.close()
-    done(error)
+    super._destroy(error, done)
   }
 
   /** A daemon has no reset: the peer sees an end. */
@@ -123,28 +120,8 @@ export class DaemonStream extends Duplex implements OverlayStream {
     else this.once('finish', () => this.destroy())
   }
 
-  setTimeout(ms: number, listener?: () => void): this {
-    this.#timeoutMs = ms
-    clearTimeout(this.#timer)
-    this.#timer = ms > 0 ? setTimeout(() => this.emit('timeout'), ms) : undefined
-    if (listener === undefined) return this
-    return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
-  }
-
   /** Only the daemon knows its paths. */
   refuseRelay(): void {}
-  setNoDelay(): this {
-    return this
-  }
-  setKeepAlive(): this {
-    return this
-  }
-  ref(): this {
-    return this
-  }
-  unref(): this {
-    return this
-  }
 
   #pump(): void {
     const { inbox } = this.#carrier
@@ -152,7 +129,7 @@ export class DaemonStream extends Duplex implements OverlayStream {
       const chunk = inbox.shift()
       if (chunk === undefined) break
       this.bytesRead += chunk.length
-      this.#alive()
+      this.alive()
       this.#wantsBytes = this.push(chunk)
     }
     if (inbox.ended && inbox.bytes === 0 && this.#wantsBytes && !this.readableEnded) {
@@ -188,10 +165,6 @@ export class DaemonStream extends Duplex implements OverlayStream {
   #stopHolding(): void {
     this.#about.onHeldTooLong()
     this.#endBoth()
-  }
-
-  #alive(): void {
-    if (this.#timeoutMs > 0) this.#timer?.refresh()
   }
 }
 

@@ -5,7 +5,7 @@
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { TrustedEntry } from '../../wire/trust-file.ts'
-import { SocketDuplex } from '../net/socket-duplex.ts'
+import { TimedSocket } from '../socket-duplex.ts'
 import type { Incoming, OverlayStream } from '../overlay.ts'
 
 /** Who we are, and the ports of the end that dials. */
@@ -64,7 +64,7 @@ function selfPair(ends: SelfEnds): [SelfStream, SelfStream] {
   return [near, far]
 }
 
-class SelfStream extends SocketDuplex implements OverlayStream {
+class SelfStream extends TimedSocket implements OverlayStream {
   readonly peer: NodeId
   readonly peerName: string
   readonly localPort: number
@@ -76,8 +76,6 @@ class SelfStream extends SocketDuplex implements OverlayStream {
   bytesWritten = 0
   other!: SelfStream
   #afterWrite: (() => void) | undefined // the other end has room again
-  #timeoutMs = 0
-  #timer: NodeJS.Timeout | undefined
 
   constructor({ node, name, localPort, remotePort }: SelfEnds) {
     super({ allowHalfOpen: true })
@@ -99,8 +97,8 @@ class SelfStream extends SocketDuplex implements OverlayStream {
     if (this.other.destroyed) return done()
     this.bytesWritten += chunk.length
     this.other.bytesRead += chunk.length
-    this.#alive()
-    this.other.#alive()
+    this.alive()
+    this.other.alive()
     // a caller may change its array once `done` was called
     if (this.other.push(this.handsOver ? chunk : Uint8Array.prototype.slice.call(chunk))) done()
     else this.#afterWrite = done
@@ -112,7 +110,6 @@ class SelfStream extends SocketDuplex implements OverlayStream {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    clearTimeout(this.#timer)
     const bothEnded = this.writableFinished && this.readableEnded
     if (!bothEnded && !this.other.destroyed)
       this.other.destroy(
@@ -122,7 +119,7 @@ class SelfStream extends SocketDuplex implements OverlayStream {
       )
     this.#goOn()
     this.other.#goOn()
-    done(error)
+    super._destroy(error, done)
   }
 
   refuseRelay(): void {} // there is no path
@@ -139,22 +136,10 @@ class SelfStream extends SocketDuplex implements OverlayStream {
     this.once('close', () => clearTimeout(limit))
   }
 
-  setTimeout(ms: number, listener?: () => void): this {
-    this.#timeoutMs = ms
-    clearTimeout(this.#timer)
-    this.#timer = ms > 0 ? setTimeout(() => this.emit('timeout'), ms) : undefined
-    if (listener === undefined) return this
-    return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
-  }
-
   #goOn(): void {
     const done = this.#afterWrite
     this.#afterWrite = undefined
     done?.()
-  }
-
-  #alive(): void {
-    if (this.#timeoutMs > 0) this.#timer?.refresh()
   }
 }
 

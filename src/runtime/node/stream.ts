@@ -12,7 +12,7 @@ import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../../proto/stream/str
 import type { StreamEnd } from '../../proto/stream/lifecycle.ts'
 import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
 import type { OverlayStream } from '../overlay.ts'
-import { SocketDuplex } from '../net/socket-duplex.ts'
+import { TimedSocket } from '../socket-duplex.ts'
 
 /** What the stream needs from the node. */
 export interface StreamVerbs {
@@ -24,7 +24,7 @@ export interface StreamVerbs {
   refuseRelay(stream: StreamView): void
 }
 
-export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp {
+export class NodeStream extends TimedSocket implements OverlayStream, StreamApp {
   readonly #stream: StreamView
   readonly #verbs: StreamVerbs
   readonly peer: NodeId
@@ -38,8 +38,6 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
   #discards = false // after destroySoon
   #afterWrite: ((error?: Error | null) => void) | undefined
   #failure: PilotError | undefined
-  #timeoutMs = 0
-  #timer: NodeJS.Timeout | undefined
 
   constructor(stream: StreamView, verbs: StreamVerbs, peerName: string) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
@@ -96,7 +94,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
     if (this.#failure !== undefined) return done(this.#failure)
     this.bytesWritten += chunk.length
-    this.#alive()
+    this.alive()
     // The core keeps the bytes until they are acknowledged; a caller may change its array once `done` was called.
     const goOn = this.#verbs.write(
       this.#stream,
@@ -113,14 +111,13 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    clearTimeout(this.#timer)
     // The core may hold unread bytes even of an ended stream: a reset frees them.
     const bothDone =
       error === null && this.writableFinished && (this.readableEnded || (this.#discards && this.#stream.readEnded))
     if (bothDone) this.#verbs.close(this.#stream)
     else this.#verbs.reset(this.#stream)
     this.#finishWrite()
-    done(error)
+    super._destroy(error, done)
   }
 
   /** Like net.Socket: RST to the peer, whatever is still in transit. */
@@ -150,15 +147,6 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     this.#pump()
   }
 
-  /** An idle timer: 'timeout' after this many ms without a byte in either direction; 0 turns it off. */
-  setTimeout(ms: number, listener?: () => void): this {
-    this.#timeoutMs = ms
-    clearTimeout(this.#timer)
-    this.#timer = ms > 0 ? setTimeout(() => this.emit('timeout'), ms) : undefined
-    if (listener === undefined) return this
-    return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
-  }
-
   #pump(): void {
     let took = false
     while (this.#wantsBytes) {
@@ -169,7 +157,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
       this.#wantsBytes = this.#discards || this.push(chunk)
     }
     if (took) {
-      this.#alive()
+      this.alive()
       this.#verbs.afterRead(this.#stream)
     }
     if (this.#stream.receiver.queuedBytes > 0) return
@@ -202,10 +190,6 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     const done = this.#afterWrite
     this.#afterWrite = undefined
     done?.(this.#failure ?? null)
-  }
-
-  #alive(): void {
-    if (this.#timeoutMs > 0) this.#timer?.refresh()
   }
 }
 

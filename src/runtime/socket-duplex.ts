@@ -20,6 +20,31 @@ export abstract class SocketDuplex extends Duplex {
   }
 }
 
+/** One with the idle timer of a socket. */
+export abstract class TimedSocket extends SocketDuplex {
+  #timeoutMs = 0
+  #timer: NodeJS.Timeout | undefined
+
+  /** 'timeout' after this many ms without a byte in either direction; 0 turns it off. */
+  setTimeout(ms: number, listener?: () => void): this {
+    this.#timeoutMs = ms
+    clearTimeout(this.#timer)
+    this.#timer = ms > 0 ? setTimeout(() => this.emit('timeout'), ms) : undefined
+    if (listener === undefined) return this
+    return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearTimeout(this.#timer)
+    done(error)
+  }
+
+  /** Bytes have moved. */
+  protected alive(): void {
+    if (this.#timeoutMs > 0) this.#timer?.refresh()
+  }
+}
+
 /** One that forwards the bytes of another. */
 export abstract class WrappedSocket extends SocketDuplex {
   /** The one beneath; undefined before there is one. */
