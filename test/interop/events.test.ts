@@ -1,9 +1,11 @@
 /** The event stream with the reference of today, in both roles: its broker and ours, its publish and subscribe and ours. */
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { Gateway, pause, Rendezvous, Stage } from '../e2e/harness.ts'
-import { packetsOut, refusingProxy } from './containment.ts'
-import { GoNode, noToday } from './go.ts'
+import type { Gateway } from '../e2e/harness.ts'
+import { pause, Stage } from '../e2e/harness.ts'
+import { packetsOut } from './containment.ts'
+import type { GoNode } from './go.ts'
+import { noToday, trustedPair } from './go.ts'
 
 describe('events with a daemon of today', { skip: noToday, concurrency: false }, () => {
   let stage: Stage
@@ -13,13 +15,10 @@ describe('events with a daemon of today', { skip: noToday, concurrency: false },
 
   before(async () => {
     stage = await Stage.open()
-    const proxy = await refusingProxy(stage)
     sentBefore = packetsOut()
-    const rendezvous = await Rendezvous.start(stage)
-    go = await GoNode.start(stage, { name: 'go-a', rendezvous, public: true, today: proxy })
-    ours = await Gateway.start(stage, { name: 'ours', ...rendezvous, trust: ['go-a'], args: ['--serve', 'events'] })
-    await go.ctl('handshake', String(ours.ready.node.nodeId), 'hello')
-    await ours.trusts('go-a')
+    const pair = await trustedPair(stage, 'events')
+    go = pair.go
+    ours = pair.ours
   })
   after(async () => stage?.close())
 

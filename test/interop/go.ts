@@ -10,9 +10,9 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Stage } from '../e2e/harness.ts'
-import { Rendezvous, address as addressOf } from '../e2e/harness.ts'
+import { Gateway, Rendezvous, address as addressOf } from '../e2e/harness.ts'
 import type { Program } from '../e2e/program.ts'
-import { isContained } from './containment.ts'
+import { isContained, refusingProxy } from './containment.ts'
 import type { RefusingProxy } from './containment.ts'
 
 const folder = process.env['PILOT_GO_BIN'] ?? ''
@@ -252,4 +252,15 @@ async function untilListening(address: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error(`nothing listens on ${address}`)
+}
+
+/** A daemon of today and a gateway of ours that serves `service`, each trusting the other. */
+export async function trustedPair(stage: Stage, service: string): Promise<{ go: GoNode; ours: Gateway }> {
+  const proxy = await refusingProxy(stage)
+  const rendezvous = await Rendezvous.start(stage)
+  const go = await GoNode.start(stage, { name: 'go-a', rendezvous, public: true, today: proxy })
+  const ours = await Gateway.start(stage, { name: 'ours', ...rendezvous, trust: ['go-a'], args: ['--serve', service] })
+  await go.ctl('handshake', String(ours.ready.node.nodeId), 'hello')
+  await ours.trusts('go-a')
+  return { go, ours }
 }

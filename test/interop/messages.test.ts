@@ -6,10 +6,11 @@ import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import type { InboxRecord, OutgoingRecord } from '../../src/services/messages/records.ts'
-import { eventually, Gateway, Rendezvous, Stage } from '../e2e/harness.ts'
+import { eventually, Gateway, Stage } from '../e2e/harness.ts'
 import { noise } from '../e2e/servers.ts'
-import { packetsOut, refusingProxy } from './containment.ts'
-import { GoNode, noToday } from './go.ts'
+import { packetsOut } from './containment.ts'
+import type { GoNode } from './go.ts'
+import { noToday, trustedPair } from './go.ts'
 
 describe('messages and files with a daemon of today', { skip: noToday, concurrency: false }, () => {
   let stage: Stage
@@ -19,13 +20,10 @@ describe('messages and files with a daemon of today', { skip: noToday, concurren
 
   before(async () => {
     stage = await Stage.open()
-    const proxy = await refusingProxy(stage)
     sentBefore = packetsOut()
-    const rendezvous = await Rendezvous.start(stage)
-    go = await GoNode.start(stage, { name: 'go-a', rendezvous, public: true, today: proxy })
-    ours = await Gateway.start(stage, { name: 'ours', ...rendezvous, trust: ['go-a'], args: ['--serve', 'messages'] })
-    await go.ctl('handshake', String(ours.ready.node.nodeId), 'hello')
-    await ours.trusts('go-a')
+    const pair = await trustedPair(stage, 'messages')
+    go = pair.go
+    ours = pair.ours
   })
   after(async () => stage?.close())
 
